@@ -1,0 +1,5053 @@
+/* sark_cache.h - a concurrent in-process cache for C11. MIT or Unlicense, your choice (at the end).
+
+   QUICK START
+
+   Copy this file into your tree. In exactly one .c file define SARK_CACHE_IMPLEMENTATION
+   before including it; everywhere else just include it.
+
+       #define SARK_CACHE_IMPLEMENTATION
+       #include "sark_cache.h"
+       #include <stdio.h>
+
+       int main(void)
+       {
+           sark_cache_config config = {.max_entries = 1000, .default_ttl_ms = 60000};
+           sark_cache *cache = NULL;
+           if (sark_cache_create(&cache, &config) != SARK_CACHE_OK) return 1;
+
+           sark_cache_set(cache, "alice", 5, "allow", 5, 0);
+
+           char answer[16];
+           size_t answer_bytes = 0;
+           sark_cache_status status =
+               sark_cache_get(cache, "alice", 5, answer, sizeof answer, &answer_bytes);
+           if (status == SARK_CACHE_OK) printf("alice: %.*s\n", (int)answer_bytes, answer);
+
+           return sark_cache_destroy(cache) == SARK_CACHE_OK ? 0 : 1;
+       }
+
+       cc -std=gnu11 -O2 -pthread hello.c -o hello && ./hello
+
+   WHAT IT PROMISES
+
+   Exact LRU over the whole cache, at any number of shards: where calls do not overlap, hits,
+   misses and victims are those of the textbook. A hit takes no lock. An expired entry is never
+   returned, and never costs a live one its place. Entries never exceed max_entries, memory never
+   exceeds max_bytes, all bookkeeping included: the cache lives in one region, taken at creation;
+   after that no call allocates. An insert that fits the empty cache succeeds. Every operation on
+   a key is linearizable. Each removal is reported exactly once. Keys chosen by an attacker do not
+   slow it down. No writable globals, no thread-local data, no registration of threads.
+
+   WHAT IT DOES NOT
+
+   It is not shared between processes. It keeps no order but LRU: scans can flush it. It does not
+   run on systems without POSIX threads and clocks.
+
+   THREADS AND CALLBACKS
+
+   Every function may be called by any thread at any time, except that nothing may run beside or
+   after sark_cache_destroy. Removal callbacks and visitors run outside every lock and may call
+   the cache; the clock and the allocator may not. Inside a removal callback an insert may use
+   free memory and evict for its place, but does not evict for bytes (it gives SARK_CACHE_BUSY):
+   the entry that is being reported still holds its memory. Leaving a callback or a call by
+   longjmp, or by asynchronous cancellation, is forbidden. Calls from signal handlers are not
+   supported; a handler that interrupts a call is harmless.
+
+   MEMORY
+
+   max_bytes bounds everything: tables, entries, evicted entries that are still being read. What
+   an entry costs beside its key and value is told by the metric overhead_bytes_per_entry: 40
+   bytes of header (60 with a TTL), some 10 of index and the rounding to 16.
+
+   TIME
+
+   TTLs are milliseconds from the call that sets them. Deadlines are taken from the precise
+   clock, and compared with the coarse one, near the deadline with the precise one: an entry is
+   never lost before its deadline, and never returned after it plus one tick of the coarse clock
+   (metric clock_tick_us). With a clock of your own (config.clock) both are that clock. When a
+   clock fails, entries with a deadline are misses.
+
+   ERRORS
+
+   Codes are negative; OK, MISS and EXISTS are answers. A failed call changes nothing of its own
+   key. Nothing here exits, aborts, prints, or changes errno. See the list at sark_cache_status.
+
+   BUILDING
+
+   SARK_CACHE_IMPLEMENTATION   in one C file: the code as well as the declarations
+   SARK_CACHE_API              attributes of the public functions; default: extern
+   Compile that file with -std=gnu11, or -std=c11 -D_POSIX_C_SOURCE=200809L, and -pthread. The
+   declarations alone need neither, and serve C++ too. */
+
+#ifndef SARK_CACHE_H
+#define SARK_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef SARK_CACHE_API
+#define SARK_CACHE_API extern
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status --------------------------------------------------------------------------------- */
+
+/* What a call answers. Negative: an error, and the call changed nothing of its own key. */
+typedef enum sark_cache_status {
+    SARK_CACHE_OK = 0,
+    SARK_CACHE_MISS = 1,                /* no live entry under this key */
+    SARK_CACHE_EXISTS = 2,              /* add: a live entry is there already */
+    SARK_CACHE_BAD_ARGUMENT = -1,       /* NULL where none is allowed */
+    SARK_CACHE_BAD_TTL = -2,            /* a negative TTL */
+    SARK_CACHE_BAD_KEY = -3,            /* a key of more than 65,535 bytes */
+    SARK_CACHE_TOO_LARGE = -4,          /* the entry would not fit the empty cache */
+    SARK_CACHE_SHORT_BUFFER = -5,       /* the value is longer than the buffer; its size is told */
+    SARK_CACHE_NO_MEMORY = -6,          /* create: the allocator gave no region */
+    SARK_CACHE_BUSY = -7,               /* set: pins leave no gap; destroy: pins are out */
+    SARK_CACHE_NO_PIN = -8,             /* all pin_count pins are out */
+    SARK_CACHE_SYSTEM_ERROR = -9,       /* a clock, a mutex or another system call failed */
+    SARK_CACHE_NO_RANDOM = -10,         /* create: no random source, and no hash_seed given */
+    SARK_CACHE_REGION_TOO_SMALL = -11,  /* create_in: see sark_cache_region_bytes */
+    SARK_CACHE_BAD_MAX_ENTRIES = -12,   /* create: this field is out of range; those below too */
+    SARK_CACHE_BAD_MAX_BYTES = -13,
+    SARK_CACHE_BAD_DEFAULT_TTL = -14,
+    SARK_CACHE_BAD_TTL_JITTER = -15,
+    SARK_CACHE_BAD_SHARD_COUNT = -16,
+    SARK_CACHE_BAD_LEASE_COUNT = -17,
+    SARK_CACHE_BAD_PIN_COUNT = -18,
+    SARK_CACHE_BAD_ALLOCATOR = -19
+} sark_cache_status;
+
+/* One sentence about a status, for logs. Never NULL. Threads: any. */
+SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status);
+
+/* ---- Configuration -------------------------------------------------------------------------- */
+
+typedef struct sark_cache sark_cache;
+
+/* A TTL that never ends. Zero means the cache's default_ttl_ms, whose own zero is "never". */
+#define SARK_CACHE_NO_EXPIRY INT64_MAX
+
+#define SARK_CACHE_MAX_KEY_BYTES 65535u
+
+/* Why an entry left. */
+typedef enum sark_cache_cause {
+    SARK_CACHE_EXPIRED = 0,  /* its TTL was over, whoever removed it */
+    SARK_CACHE_EVICTED = 1,  /* the least recently used, when room was needed */
+    SARK_CACHE_REPLACED = 2, /* a live entry overwritten by another value */
+    SARK_CACHE_DELETED = 3,  /* by delete or take */
+    SARK_CACHE_CLEARED = 4,
+    SARK_CACHE_DESTROYED = 5
+} sark_cache_cause;
+
+/* Called once for each entry that left, after it is out of reach, outside every lock, on the
+   thread whose call removed it (or the cleanup thread). Key and value are valid during the call.
+   Removals made inside are reported after it returns, by the same thread. */
+typedef void (*sark_cache_on_remove)(void *context, const void *key, size_t key_bytes,
+                                     const void *value, size_t value_bytes,
+                                     sark_cache_cause cause);
+
+/* The cache's time. now_ms returns milliseconds, a negative number where it failed. It may be
+   called by several threads at once, and must not call the cache. */
+typedef struct sark_cache_clock {
+    int64_t (*now_ms)(void *context);
+    void *context;
+} sark_cache_clock;
+
+/* Where the region comes from. allocate returns NULL or bytes aligned for max_align_t; it need not
+   zero them. Called once at creation, once at destroy. Both or neither. Default: calloc, free. */
+typedef struct sark_cache_allocator {
+    void *(*allocate)(void *context, size_t bytes);
+    void (*release)(void *context, void *region, size_t bytes);
+    void *context;
+} sark_cache_allocator;
+
+/* Zero means default, everywhere. */
+typedef struct sark_cache_config {
+    uint64_t max_entries;           /* up to 2^31; default max_bytes / 128 */
+    size_t max_bytes;               /* all memory, up to 16 GiB; default 1 KiB an entry, at least
+                                       1 MiB; where neither is given 64 MiB */
+    int64_t default_ttl_ms;         /* for a TTL of 0; default no expiry */
+    uint32_t ttl_jitter_percent;    /* 0 to 100: shortens each TTL by a random part of this share */
+    uint32_t shard_count;           /* writers' locks: a power of two up to 256; default up to 16,
+                                       by size and processors */
+    uint32_t lease_count;           /* readers at a time without a lock: 2 to 1024; default 64, or
+                                       fewer in a small region */
+    uint32_t pin_count;             /* pins out at a time: up to 1024; default 16 */
+    uint32_t cleanup_interval_ms;   /* 0: no cleanup thread */
+    uint32_t latency_sample_every;  /* one call in so many is timed for the histograms; 0: none */
+    sark_cache_clock clock;         /* default: CLOCK_MONOTONIC and its coarse sister */
+    sark_cache_allocator allocator;
+    sark_cache_on_remove on_remove; /* default: none */
+    void *on_remove_context;
+    uint64_t hash_seed;             /* for tests that must repeat; default: a random one */
+} sark_cache_config;
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+/* Creates a cache in a region of config->max_bytes from the allocator.
+   cache_out  where the cache goes; NULL is stored on error
+   config     NULL: all defaults
+   Returns OK, BAD_ARGUMENT, a BAD_ code that names the field, NO_MEMORY, NO_RANDOM, SYSTEM_ERROR.
+   A cleanup thread that cannot start is no error: the metrics tell. */
+SARK_CACHE_API sark_cache_status sark_cache_create(sark_cache **cache_out,
+                                                   const sark_cache_config *config);
+
+/* Bytes that sark_cache_create_in needs at least for this configuration, 0 where it is out of
+   range: the tables and 128 bytes for each of max_entries (16 where that is not given). */
+SARK_CACHE_API size_t sark_cache_region_bytes(const sark_cache_config *config);
+
+/* Creates a cache inside the caller's buffer, which must outlive it; the allocator is not used.
+   region        any alignment
+   region_bytes  max_bytes is at most this, and this where it is not given
+   Returns as create, and REGION_TOO_SMALL. */
+SARK_CACHE_API sark_cache_status sark_cache_create_in(sark_cache **cache_out,
+                                                      const sark_cache_config *config,
+                                                      void *region, size_t region_bytes);
+
+/* Ends the cache: stops the cleanup thread, reports every entry (DESTROYED, or EXPIRED), gives the
+   region back. cache may be NULL. No other call may run meanwhile.
+   Returns OK; BUSY inside one of the cache's callbacks or while pins are out: nothing happened. */
+SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache);
+
+/* The configuration in force, with the defaults filled in (not the hash seed, which stays secret).
+   Returns OK, BAD_ARGUMENT. */
+SARK_CACHE_API sark_cache_status sark_cache_get_config(const sark_cache *cache,
+                                                       sark_cache_config *config);
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+/* Copies the value under a key and makes the entry the most recently used.
+   key             NULL is legal with key_bytes 0
+   value           where the value goes; NULL is legal with value_capacity 0
+   value_capacity  bytes at value
+   value_bytes     the value's size, also with SHORT_BUFFER; may be NULL
+   Returns OK; MISS; SHORT_BUFFER (nothing copied, no LRU effect); BAD_ARGUMENT, BAD_KEY. */
+SARK_CACHE_API sark_cache_status sark_cache_get(sark_cache *cache, const void *key,
+                                                size_t key_bytes, void *value,
+                                                size_t value_capacity, size_t *value_bytes);
+
+/* As get, without any effect on the LRU order and the metrics. */
+SARK_CACHE_API sark_cache_status sark_cache_peek(sark_cache *cache, const void *key,
+                                                 size_t key_bytes, void *value,
+                                                 size_t value_capacity, size_t *value_bytes);
+
+/* Whether a live entry is there: OK or MISS, BAD_ARGUMENT, BAD_KEY. No effect on anything. */
+SARK_CACHE_API sark_cache_status sark_cache_contains(sark_cache *cache, const void *key,
+                                                     size_t key_bytes);
+
+/* The TTL left, in milliseconds rounded up, at least 1; SARK_CACHE_NO_EXPIRY where there is none.
+   Returns OK, MISS, BAD_ARGUMENT, BAD_KEY. No effect on anything. */
+SARK_CACHE_API sark_cache_status sark_cache_ttl(sark_cache *cache, const void *key,
+                                                size_t key_bytes, int64_t *ttl_ms);
+
+/* A value held in place, from pin to unpin. It stays readable when the entry is replaced, evicted
+   or expires meanwhile; its memory counts in max_bytes until then. */
+typedef struct sark_cache_pinned {
+    const void *value;
+    size_t value_bytes;
+    uint64_t version; /* of the entry: never repeats for a key */
+    uint32_t pin, use; /* the cache's own */
+} sark_cache_pinned;
+
+/* As get, but hands out the value where it lies.
+   Returns OK; MISS; NO_PIN; BAD_ARGUMENT, BAD_KEY. *pinned is zeroed unless OK. */
+SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *key,
+                                                size_t key_bytes, sark_cache_pinned *pinned);
+
+/* Gives a pin back, and zeroes it. Any thread may. Returns OK; BAD_ARGUMENT for what is no pin. */
+SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_pinned *pinned);
+
+/* ---- Writing -------------------------------------------------------------------------------- */
+
+/* Stores a value under a key, replacing what is there. The key and the value are copied.
+   key, value   NULL is legal with 0 bytes
+   ttl_ms       0: the default; SARK_CACHE_NO_EXPIRY: none; what overflows never expires
+   Returns OK; BAD_ARGUMENT, BAD_KEY, BAD_TTL, TOO_LARGE; BUSY where pins, or entries that are being
+   reported, leave no gap that is large enough, or where callbacks put back what is evicted;
+   SYSTEM_ERROR where the clock fails and there is a TTL. */
+SARK_CACHE_API sark_cache_status sark_cache_set(sark_cache *cache, const void *key,
+                                                size_t key_bytes, const void *value,
+                                                size_t value_bytes, int64_t ttl_ms);
+
+/* As set, only where no live entry is there; EXISTS otherwise. */
+SARK_CACHE_API sark_cache_status sark_cache_add(sark_cache *cache, const void *key,
+                                                size_t key_bytes, const void *value,
+                                                size_t value_bytes, int64_t ttl_ms);
+
+/* As set, only where a live entry is there; MISS otherwise. A ttl_ms of 0 keeps its deadline. BUSY
+   also where the old value and the new do not fit side by side. */
+SARK_CACHE_API sark_cache_status sark_cache_replace(sark_cache *cache, const void *key,
+                                                    size_t key_bytes, const void *value,
+                                                    size_t value_bytes, int64_t ttl_ms);
+
+/* Gets and deletes in one step. Parameters and answers as get; SHORT_BUFFER deletes nothing. */
+SARK_CACHE_API sark_cache_status sark_cache_take(sark_cache *cache, const void *key,
+                                                 size_t key_bytes, void *value,
+                                                 size_t value_capacity, size_t *value_bytes);
+
+/* Gives an entry a new TTL from now and makes it the most recently used.
+   Returns OK, MISS, BAD_ARGUMENT, BAD_KEY, BAD_TTL, SYSTEM_ERROR; BUSY as replace, only where the
+   entry is small, never had a TTL and gets one. */
+SARK_CACHE_API sark_cache_status sark_cache_touch(sark_cache *cache, const void *key,
+                                                  size_t key_bytes, int64_t ttl_ms);
+
+/* Removes an entry. Returns OK; MISS where no live one was there; BAD_ARGUMENT, BAD_KEY. */
+SARK_CACHE_API sark_cache_status sark_cache_delete(sark_cache *cache, const void *key,
+                                                   size_t key_bytes);
+
+/* Removes every entry written before the call, in bounded steps. Returns how many, those that had
+   expired included; 0 for NULL. */
+SARK_CACHE_API uint64_t sark_cache_clear(sark_cache *cache);
+
+/* ---- Care ----------------------------------------------------------------------------------- */
+
+/* Removes entries that have expired, in bounded steps.
+   max_entries  stop after so many; 0: all
+   Returns how many were removed; 0 for NULL. */
+SARK_CACHE_API uint64_t sark_cache_cleanup_expired(sark_cache *cache, uint64_t max_entries);
+
+/* Called for an entry, outside every lock; returns whether to go on. */
+typedef bool (*sark_cache_visit)(void *context, const void *key, size_t key_bytes,
+                                 const void *value, size_t value_bytes, int64_t ttl_left_ms);
+
+/* Visits the live entries in no order, without LRU effect. Each that stays throughout is visited
+   once; what is written meanwhile may be. Holds one pin for its duration.
+   Returns OK (also where the visitor ended it), NO_PIN, BAD_ARGUMENT. */
+SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cache_visit visit,
+                                                    void *context);
+
+/* Verifies the invariants, in bounded steps; totals only where nobody writes meanwhile.
+   report        where the number and text of the first broken one goes; may be NULL with 0
+   report_bytes  its size; the text is cut to fit, and terminated
+   Returns whether all hold; false for NULL. */
+SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t report_bytes);
+
+/* ---- Looking -------------------------------------------------------------------------------- */
+
+/* Entries resident, expired ones included. 0 for NULL. */
+SARK_CACHE_API uint64_t sark_cache_size(const sark_cache *cache);
+
+#define SARK_CACHE_LATENCY_BUCKETS 64u
+
+/* Sampled latencies of one kind of call, in nanoseconds. Bucket 0 counts what took less than
+   32 ns; from there each power of two has four. A percentile is the upper end of its bucket. */
+typedef struct sark_cache_latency {
+    uint64_t count;
+    uint64_t p50_ns, p95_ns, p99_ns, p999_ns, max_ns;
+    uint64_t buckets[SARK_CACHE_LATENCY_BUCKETS];
+} sark_cache_latency;
+
+typedef struct sark_cache_metrics {
+    /* Counts since creation or reset. */
+    uint64_t hits, misses;             /* get, pin, take: each call is one of them, or an error */
+    uint64_t misses_expired;           /* the part of misses that found an expired entry */
+    uint64_t sets, adds, replaces, touches, deletes; /* successful calls */
+    uint64_t evictions_for_entries;    /* the oldest, for a place */
+    uint64_t evictions_for_bytes;      /* the oldest, for memory */
+    uint64_t expired_by_writers;       /* expired ones overwritten, deleted, removed for room */
+    uint64_t expired_by_cleanup;       /* by cleanup_expired or the cleanup thread */
+    uint64_t cleared;
+    uint64_t rejected_argument, rejected_key, rejected_ttl, rejected_too_large;
+    uint64_t rejected_short_buffer, rejected_busy, rejected_no_pin, rejected_system;
+    uint64_t lock_fallbacks;           /* hits and misses that took the shard's lock */
+
+    /* State now. */
+    uint64_t entries, entries_peak;
+    uint64_t bytes, bytes_peak;        /* in use: tables, entries, retired entries */
+    uint64_t max_entries, max_bytes;
+    uint64_t expired_resident;         /* at most this many expired entries wait to be removed */
+    uint64_t oldest_overdue_ms;        /* for at most so long has the first of them waited */
+    uint64_t bytes_retired;            /* removed, and still read by somebody, or not yet scanned */
+    uint64_t leases_in_use, pins_in_use;
+
+    /* Cleanup. */
+    uint64_t cleanup_runs, cleanup_last_us, cleanup_total_us;
+    bool cleanup_thread_wanted, cleanup_thread_running;
+
+    /* Structure. */
+    uint64_t recency_moves;            /* re-placings in the order of recency */
+    uint64_t room_moves;               /* entries moved to make room */
+    uint64_t longest_hold_moves;       /* the most moves during one hold of a lock; at most 256 */
+    uint64_t longest_chain_buckets;    /* buckets that the longest lookup so far reads */
+    uint64_t overhead_bytes_per_entry; /* what an entry costs beside key and value, rounded up */
+    uint64_t clock_tick_us;            /* resolution of the coarse clock, rounded up */
+    uint64_t stamp_resolution_ps;      /* picoseconds between two stamps; 0: a counter */
+
+    sark_cache_latency hit, miss; /* of get; all zero unless latency_sample_every is set */
+    sark_cache_latency set;       /* of set, add and replace */
+} sark_cache_metrics;
+
+/* Reads the metrics; blocks nobody but metrics_read and metrics_reset. Each count is exact once
+   the calls it counts have returned. cache NULL: zeroes the metrics; metrics NULL: does nothing. */
+SARK_CACHE_API void sark_cache_metrics_read(const sark_cache *cache, sark_cache_metrics *metrics);
+
+/* Counts of calls and removals, peaks, moves and latencies start anew; cleanup_* go on. */
+SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SARK_CACHE_H */
+
+/* ============================================================================================= */
+#if defined(SARK_CACHE_IMPLEMENTATION) && !defined(SARK_CACHE_IMPLEMENTED)
+#define SARK_CACHE_IMPLEMENTED
+
+/* THE IMPLEMENTATION, bottom-up. Contents, by tag:
+
+   >>base      includes, limits, small helpers
+   >>atomics   the vocabulary of shared memory; replaced as a whole by model checkers
+   >>platform  mutexes, threads, clocks, counters, randomness
+   >>hash      keyed hash of the keys
+   >>arena     memory inside the region: two-level segregated fit
+   >>entry     what lies in a block of the arena
+   >>list      circular lists through entries
+   >>wheel     a radix wheel: the smallest key in bounded steps
+   >>stamp     the order of time, for LRU
+   >>index     from a hash to an entry
+   >>lease     how a reader protects what it reads
+   >>shard     locks over keys, and what they guard
+   >>cache     the parts together
+   >>retired   removed entries, until nobody reads them
+   >>report    removal callbacks
+   >>recency   the least recently used entry of a shard
+   >>evict     the victim of the whole cache
+   >>room      a place and memory for an insert
+   >>reading   get and its kin
+   >>writing   set and its kin
+   >>care      clear, cleanup, foreach
+   >>latency   sampled histograms
+   >>metrics   counters, summed
+   >>check     every invariant, by number
+   >>layout    from a configuration to a region
+   >>life      create and destroy
+
+   How it hangs together. The region holds tables and an arena; an entry is a block of the arena,
+   named by a 32-bit reference. The index maps hashes to references and is read without a lock: a
+   reader publishes the reference in a lease, looks again that the index still holds it, and may
+   then read the entry; who removes an entry from the index frees it only after no lease names
+   it. A shard is a lock over keys, not over buckets. A hit writes a stamp into the entry, and no
+   order: order is made when a victim is needed, from lower bounds that only grow. */
+
+/* ---- >>base ---------------------------------------------------------------------------------- */
+
+#if defined(__cplusplus) && !defined(SARKI_MODEL)
+#error "sark_cache.h: compile the file that defines SARK_CACHE_IMPLEMENTATION as C11, not as C++"
+#endif
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#ifndef CLOCK_MONOTONIC
+#error "sark_cache.h: this file needs POSIX clocks: use -std=gnu11 or -D_POSIX_C_SOURCE=200809L"
+#else
+
+/* Unit of memory and of references. Below 16 bytes a free block could not hold its links. */
+#define SARKI_GRANULE 16u
+
+/* A hit gives up the lease path after so many probes for a lease, or failed re-checks. */
+#define SARKI_LEASE_PROBES 8u
+#define SARKI_RECHECKS 16u
+
+/* No lock is held for more moves of entries than this. */
+#define SARKI_MOVES 256u
+
+/* Removed entries wait for a scan in batches of this many, or of 1 / 64 of the region. */
+#define SARKI_RETIRE_BATCH 32u
+
+/* How far the coarse clock may be behind. One tick on an idle machine; in a busy virtual machine
+   it was seen to lag by nearly four, so far more, as it only costs a look at the precise clock. */
+#define SARKI_COARSE_LAG_TICKS 16
+
+#define SARKI_NONE UINT64_MAX  /* a bound: there is nothing */
+#define SARKI_NEVER INT64_MAX  /* a deadline: none */
+#define SARKI_MAX_SHARDS 256u
+#define SARKI_MAX_LEASES 1024u
+#define SARKI_MAX_PINS 1024u
+
+/* A level-1 assertion: an invariant of O(1) cost, off unless a test turns it on. */
+#ifdef SARKI_ASSERTIONS
+#define SARKI_ASSERT(condition) ((condition) ? (void)0 : __builtin_trap())
+#else
+#define SARKI_ASSERT(condition) ((void)0)
+#endif
+
+static inline uint32_t sarki_min32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t sarki_min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t sarki_max64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Index of the highest set bit; value must not be 0. */
+static inline uint32_t sarki_log2(uint64_t value)
+{
+    return 63u - (uint32_t)__builtin_clzll(value);
+}
+
+/* Index of the lowest set bit; value must not be 0. */
+static inline uint32_t sarki_lowest_bit(uint64_t value)
+{
+    return (uint32_t)__builtin_ctzll(value);
+}
+
+static inline uint64_t sarki_round_up(uint64_t value, uint64_t unit)
+{
+    return (value + unit - 1) / unit * unit;
+}
+
+/* A step of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators). */
+static inline uint64_t sarki_mix(uint64_t value)
+{
+    value += 0x9e3779b97f4a7c15u;
+    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
+    value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
+    return value ^ (value >> 31);
+}
+
+/* ---- >>atomics -------------------------------------------------------------------------------
+
+   Purpose. Every access to memory that several threads share without a lock goes through these
+   functions; the order is in the name. SARKI_MODEL, the path of a header, replaces this section
+   and the next, so that a model checker runs the code below as it stands.
+
+   Edges. A synchronises-with edge, or a pair that relies on the one order of all seq_cst
+   operations, has a label; each use below names it after "order:", or one of the reasons for
+   relaxed: R1 a statistic; R2 only this thread writes it; R3 re-checked by a later
+   compare-and-swap or acquire; R4 guarded by a named lock; R5 not yet published.
+
+   edge | this side                           | that side              | what it gives
+   E1   | release store of a new ref (insert) | re-check, locked find  | entry and tag are visible
+   E2   | seq_cst store that unlinks a ref    | seq_cst re-check       | with E3, E4: reader or
+   E3   | seq_cst claim of a lease or pin     | seq_cst scan           |   remover sees the other,
+   E4   | seq_cst scan of leases              | claim                  |   on x86 too
+   E5   | release store that ends a lease     | scan (acquire)         | reads end before reuse
+   E6   | seq_cst raise of slots in use       | seq_cst load by a scan | scan sees claimed slots
+   E7   | release store of a hint             | acquire load           | the raise of E6 came before
+   E8   | seq_cst first bound of a shard,     | seq_cst load in the    | who waits for room sees the
+        | seq_cst decrement of the count      | search, after "waiting"|   change, or is seen
+   E9   | acq_rel take of a pin's sequence    | the same               | one unpin wins
+   E10  | seq_cst store of 0 in a slot        | acquire claim of it    | the tag that was there
+   E11  | release leave of a reporter's row   | acquire claim of it    | the row is free of the
+        |                                     |                        |   thread before
+
+   Given up. No free-standing fences: ThreadSanitizer does not model them. No read-modify-write
+   below 32 bits: some targets call a library for those. Where 64-bit atomics are not lock-free a
+   64-bit value is two halves behind a word that is set while they change; hits take the shard's
+   lock there anyway. */
+
+#ifdef SARKI_MODEL
+#include SARKI_MODEL
+#else
+
+#include <stdatomic.h>
+
+#if ATOMIC_LLONG_LOCK_FREE == 2 && !defined(SARKI_NO_WIDE)
+#define SARKI_WIDE 1 /* 64-bit atomics are lock-free */
+#else
+#define SARKI_WIDE 0
+#endif
+
+/* Hooks for model checkers; a model gives each entry a shadow of its plain bytes. */
+#define SARKI_SHADOW
+#define SARKI_BYTES_READ(entry) ((void)0)
+#define SARKI_BYTES_WRITTEN(entry) ((void)0)
+
+typedef _Atomic(uint32_t) sarki_a32;
+typedef _Atomic(uintptr_t) sarki_aword;
+
+static inline uint32_t sarki_load32_relaxed(const sarki_a32 *cell)
+{
+    return atomic_load_explicit(cell, memory_order_relaxed);
+}
+
+static inline uint32_t sarki_load32_acquire(const sarki_a32 *cell)
+{
+    return atomic_load_explicit(cell, memory_order_acquire);
+}
+
+static inline uint32_t sarki_load32_seq_cst(const sarki_a32 *cell)
+{
+    return atomic_load_explicit(cell, memory_order_seq_cst);
+}
+
+static inline void sarki_store32_relaxed(sarki_a32 *cell, uint32_t value)
+{
+    atomic_store_explicit(cell, value, memory_order_relaxed);
+}
+
+static inline void sarki_store32_release(sarki_a32 *cell, uint32_t value)
+{
+    atomic_store_explicit(cell, value, memory_order_release);
+}
+
+static inline void sarki_store32_seq_cst(sarki_a32 *cell, uint32_t value)
+{
+    atomic_store_explicit(cell, value, memory_order_seq_cst);
+}
+
+static inline bool sarki_cas32_relaxed(sarki_a32 *cell, uint32_t from, uint32_t to)
+{
+    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
+static inline bool sarki_cas32_acq_rel(sarki_a32 *cell, uint32_t from, uint32_t to)
+{
+    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+static inline bool sarki_cas32_seq_cst(sarki_a32 *cell, uint32_t from, uint32_t to)
+{
+    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_seq_cst,
+                                                   memory_order_relaxed);
+}
+
+static inline uint32_t sarki_add32_relaxed(sarki_a32 *cell, uint32_t value)
+{
+    return atomic_fetch_add_explicit(cell, value, memory_order_relaxed);
+}
+
+static inline uint32_t sarki_add32_seq_cst(sarki_a32 *cell, uint32_t value)
+{
+    return atomic_fetch_add_explicit(cell, value, memory_order_seq_cst);
+}
+
+static inline uint32_t sarki_sub32_relaxed(sarki_a32 *cell, uint32_t value)
+{
+    return atomic_fetch_sub_explicit(cell, value, memory_order_relaxed);
+}
+
+static inline uint32_t sarki_sub32_seq_cst(sarki_a32 *cell, uint32_t value)
+{
+    return atomic_fetch_sub_explicit(cell, value, memory_order_seq_cst);
+}
+
+static inline uint32_t sarki_xor32_relaxed(sarki_a32 *cell, uint32_t value)
+{
+    return atomic_fetch_xor_explicit(cell, value, memory_order_relaxed);
+}
+
+static inline uintptr_t sarki_loadword_relaxed(const sarki_aword *cell)
+{
+    return atomic_load_explicit(cell, memory_order_relaxed);
+}
+
+static inline void sarki_storeword_release(sarki_aword *cell, uintptr_t value)
+{
+    atomic_store_explicit(cell, value, memory_order_release);
+}
+
+static inline bool sarki_casword_acquire(sarki_aword *cell, uintptr_t from, uintptr_t to)
+{
+    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+#if SARKI_WIDE
+
+typedef _Atomic(uint64_t) sarki_a64;
+
+static inline uint64_t sarki_load64_relaxed(const sarki_a64 *cell)
+{
+    return atomic_load_explicit(cell, memory_order_relaxed);
+}
+
+static inline uint64_t sarki_load64_seq_cst(const sarki_a64 *cell)
+{
+    return atomic_load_explicit(cell, memory_order_seq_cst);
+}
+
+static inline void sarki_store64_relaxed(sarki_a64 *cell, uint64_t value)
+{
+    atomic_store_explicit(cell, value, memory_order_relaxed);
+}
+
+static inline void sarki_store64_seq_cst(sarki_a64 *cell, uint64_t value)
+{
+    atomic_store_explicit(cell, value, memory_order_seq_cst);
+}
+
+/* The first value, in memory that may hold anything, before others know of it. */
+static inline void sarki_init64(sarki_a64 *cell, uint64_t value)
+{
+    atomic_store_explicit(cell, value, memory_order_relaxed);
+}
+
+static inline bool sarki_cas64_relaxed(sarki_a64 *cell, uint64_t from, uint64_t to)
+{
+    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
+static inline uint64_t sarki_add64_relaxed(sarki_a64 *cell, uint64_t value)
+{
+    return atomic_fetch_add_explicit(cell, value, memory_order_relaxed);
+}
+
+#else /* no lock-free 64-bit atomics */
+
+typedef struct sarki_a64 {
+    sarki_a32 busy; /* set while somebody is at the halves */
+    uint32_t low, high;
+} sarki_a64;
+
+/* Waits are short: the holder does two loads or stores. */
+static inline void sarki_wide_enter(sarki_a64 *cell)
+{
+    uint32_t idle = 0;
+    while (!atomic_compare_exchange_weak_explicit(&cell->busy, &idle, 1, memory_order_seq_cst,
+                                                  memory_order_relaxed))
+        idle = 0;
+}
+
+static inline void sarki_wide_leave(sarki_a64 *cell)
+{
+    atomic_store_explicit(&cell->busy, 0, memory_order_seq_cst);
+}
+
+/* Puts to where the value is from, or in any case; returns what it was. */
+static inline uint64_t sarki_wide_change(sarki_a64 *cell, const uint64_t *from, uint64_t add,
+                                         uint64_t to)
+{
+    sarki_wide_enter(cell);
+    uint64_t old = (uint64_t)cell->high << 32 | cell->low;
+    if (!from || *from == old) {
+        uint64_t value = add ? old + add : to;
+        cell->low = (uint32_t)value;
+        cell->high = (uint32_t)(value >> 32);
+    }
+    sarki_wide_leave(cell);
+    return old;
+}
+
+static inline uint64_t sarki_load64_seq_cst(const sarki_a64 *cell)
+{
+    union {
+        const sarki_a64 *shared;
+        sarki_a64 *entered;
+    } view = {cell};
+    sarki_wide_enter(view.entered);
+    uint64_t value = (uint64_t)cell->high << 32 | cell->low;
+    sarki_wide_leave(view.entered);
+    return value;
+}
+
+static inline uint64_t sarki_load64_relaxed(const sarki_a64 *cell)
+{
+    return sarki_load64_seq_cst(cell);
+}
+
+static inline void sarki_init64(sarki_a64 *cell, uint64_t value)
+{
+    cell->low = (uint32_t)value;
+    cell->high = (uint32_t)(value >> 32);
+    atomic_store_explicit(&cell->busy, 0, memory_order_relaxed);
+}
+
+static inline void sarki_store64_seq_cst(sarki_a64 *cell, uint64_t value)
+{
+    sarki_wide_change(cell, NULL, 0, value);
+}
+
+static inline void sarki_store64_relaxed(sarki_a64 *cell, uint64_t value)
+{
+    sarki_wide_change(cell, NULL, 0, value);
+}
+
+static inline bool sarki_cas64_relaxed(sarki_a64 *cell, uint64_t from, uint64_t to)
+{
+    return sarki_wide_change(cell, &from, 0, to) == from;
+}
+
+static inline uint64_t sarki_add64_relaxed(sarki_a64 *cell, uint64_t value)
+{
+    return value ? sarki_wide_change(cell, NULL, value, 0) : sarki_load64_seq_cst(cell);
+}
+
+#endif
+
+/* ---- >>platform ------------------------------------------------------------------------------
+
+   Purpose. What the operating system and the processor give: mutexes, condition variables, one
+   thread, clocks, the time-stamp counter, random bytes. The only section that knows targets. */
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#ifdef CLOCK_MONOTONIC_COARSE
+#define SARKI_CLOCK_COARSE CLOCK_MONOTONIC_COARSE
+#else
+#define SARKI_CLOCK_COARSE CLOCK_MONOTONIC
+#endif
+
+/* Asks for a cache line that will be needed soon. */
+static inline void sarki_prefetch(const void *address)
+{
+    __builtin_prefetch(address);
+}
+
+/* Processors online, at least 1. */
+static uint32_t sarki_processors(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 && count < 1 << 16 ? (uint32_t)count : 1;
+}
+
+typedef pthread_mutex_t sarki_mutex;
+typedef pthread_cond_t sarki_condition;
+
+static inline bool sarki_mutex_create(sarki_mutex *mutex)
+{
+    return pthread_mutex_init(mutex, NULL) == 0;
+}
+
+static inline void sarki_mutex_destroy(sarki_mutex *mutex)
+{
+    pthread_mutex_destroy(mutex);
+}
+
+static inline void sarki_lock(sarki_mutex *mutex)
+{
+    pthread_mutex_lock(mutex);
+}
+
+static inline void sarki_unlock(sarki_mutex *mutex)
+{
+    pthread_mutex_unlock(mutex);
+}
+
+static bool sarki_condition_create(sarki_condition *condition)
+{
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0) return false;
+    bool created = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                   pthread_cond_init(condition, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return created;
+}
+
+static inline void sarki_condition_destroy(sarki_condition *condition)
+{
+    pthread_cond_destroy(condition);
+}
+
+static inline void sarki_wake_all(sarki_condition *condition)
+{
+    pthread_cond_broadcast(condition);
+}
+
+/* Puts off the cancellation of the calling thread; returns what to give to sarki_cancel_allow. */
+static inline int sarki_cancel_defer(void)
+{
+    int before = PTHREAD_CANCEL_ENABLE;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static inline void sarki_cancel_allow(int before)
+{
+    pthread_setcancelstate(before, NULL);
+}
+
+static inline void sarki_wait(sarki_condition *condition, sarki_mutex *mutex)
+{
+    int cancel = sarki_cancel_defer();
+    pthread_cond_wait(condition, mutex);
+    sarki_cancel_allow(cancel);
+}
+
+/* A number that no other running thread has. */
+static inline uintptr_t sarki_thread_id(void)
+{
+    return (uintptr_t)pthread_self();
+}
+
+/* Nanoseconds of a clock; -1 where it fails. */
+static inline int64_t sarki_clock_ns(clockid_t clock)
+{
+    struct timespec time;
+    int errno_before = errno;
+    if (clock_gettime(clock, &time) != 0) {
+        errno = errno_before;
+        return -1;
+    }
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static inline int64_t sarki_coarse_ns(void)
+{
+    return sarki_clock_ns(SARKI_CLOCK_COARSE);
+}
+
+static inline int64_t sarki_fine_ns(void)
+{
+    return sarki_clock_ns(CLOCK_MONOTONIC);
+}
+
+/* Waits at most wait_ms; returns early where the clock fails. */
+static void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex, uint32_t wait_ms)
+{
+    struct timespec until;
+    int64_t now_ns = sarki_clock_ns(CLOCK_MONOTONIC);
+    if (now_ns < 0) return;
+    int64_t until_ns = now_ns + (int64_t)wait_ms * 1000000;
+    until.tv_sec = (time_t)(until_ns / 1000000000);
+    until.tv_nsec = (long)(until_ns % 1000000000);
+    int cancel = sarki_cancel_defer();
+    pthread_cond_timedwait(condition, mutex, &until);
+    sarki_cancel_allow(cancel);
+}
+
+static uint64_t sarki_coarse_tick_ns(void)
+{
+    struct timespec tick = {0, 0};
+    int errno_before = errno;
+    if (clock_getres(SARKI_CLOCK_COARSE, &tick) != 0) errno = errno_before;
+    return (uint64_t)tick.tv_sec * 1000000000u + (uint64_t)tick.tv_nsec;
+}
+
+/* The processor's counter: sarki_counter_shift says by how much to shift it left so that a step
+   is under a nanosecond, or -1 where there is none that is invariant and fine enough. */
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(SARKI_NO_COUNTER)
+#include <cpuid.h>
+
+static inline uint64_t sarki_counter(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+
+/* Intel SDM 17.17.1, AMD APM 3 Fn8000_0007: EDX bit 8, the counter is invariant. */
+static int sarki_counter_shift(void)
+{
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    if (!__get_cpuid(0x80000007u, &eax, &ebx, &ecx, &edx)) return -1;
+    return (edx >> 8 & 1) != 0 ? 0 : -1;
+}
+#elif defined(__aarch64__) && !defined(SARKI_NO_COUNTER)
+static inline uint64_t sarki_counter(void)
+{
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+}
+
+static int sarki_counter_shift(void)
+{
+    uint64_t hertz;
+    __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(hertz));
+    if (hertz < 20000000) return -1; /* a tick of more than 50 ns */
+    int shift = 0;
+    while (hertz << shift < 1000000000u) shift++;
+    return shift;
+}
+#else
+static inline uint64_t sarki_counter(void)
+{
+    return 0;
+}
+
+static int sarki_counter_shift(void)
+{
+    return -1;
+}
+#endif
+
+/* Fills bytes from the kernel's random source; false where there is none. */
+static bool sarki_random(void *bytes, size_t count)
+{
+    int errno_before = errno;
+    size_t filled = 0;
+    int file = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    while (file >= 0 && filled < count) {
+        ssize_t got = read(file, (char *)bytes + filled, count - filled);
+        if (got > 0) filled += (size_t)got;
+        else if (got == 0 || errno != EINTR) break;
+    }
+    if (file >= 0) close(file);
+    errno = errno_before;
+    return filled == count;
+}
+
+typedef pthread_t sarki_thread;
+
+/* Starts a thread that takes no signals and has room for callbacks (musl's default is small). */
+static bool sarki_thread_start(sarki_thread *thread, void *(*body)(void *), void *argument)
+{
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    int errno_before = errno;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    pthread_attr_setstacksize(&attributes, 256 * 1024);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(thread, &attributes, body, argument) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    errno = errno_before;
+    return started;
+}
+
+static inline void sarki_thread_join(sarki_thread thread)
+{
+    pthread_join(thread, NULL);
+}
+
+#endif /* SARKI_MODEL */
+
+/* ---- >>hash ----------------------------------------------------------------------------------
+
+   Purpose. 64 bits from a key, keyed with random secrets of the cache, so that nobody outside can
+   choose keys that collide. Multiply-and-fold as in wyhash (Wang Yi and others: Modern
+   non-cryptographic hash function and pseudorandom number generator), with one change: each
+   operand is combined with a secret number instead of a published constant, so that no key can
+   make an operand zero but by guessing 64 bits.
+
+   Given up. The hash depends on endianness and word order; it never leaves the process. */
+
+typedef struct sarki_secret {
+    uint64_t words[4];
+} sarki_secret;
+
+static void sarki_secret_expand(sarki_secret *secret, uint64_t seed)
+{
+    for (int i = 0; i < 4; i++) {
+        seed = sarki_mix(seed + (uint64_t)i);
+        secret->words[i] = seed;
+    }
+}
+
+/* The two halves of the 128-bit product, combined. */
+static inline uint64_t sarki_fold(uint64_t a, uint64_t b)
+{
+#ifdef __SIZEOF_INT128__
+    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+#else
+    uint64_t low = (a & 0xffffffffu) * (b & 0xffffffffu);
+    uint64_t middle_a = (a >> 32) * (b & 0xffffffffu);
+    uint64_t middle_b = (a & 0xffffffffu) * (b >> 32);
+    uint64_t carry = ((low >> 32) + (middle_a & 0xffffffffu) + (middle_b & 0xffffffffu)) >> 32;
+    uint64_t high = (a >> 32) * (b >> 32) + (middle_a >> 32) + (middle_b >> 32) + carry;
+    return (low + (middle_a << 32) + (middle_b << 32)) ^ high;
+#endif
+}
+
+static inline uint64_t sarki_read64(const unsigned char *bytes)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    return value;
+}
+
+static inline uint64_t sarki_read32(const unsigned char *bytes)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof value);
+    return value;
+}
+
+/* 4 to 16 bytes, read as two overlapping pairs. */
+static inline void sarki_hash_short(const unsigned char *key, size_t key_bytes, uint64_t pair[2])
+{
+    size_t middle = key_bytes >> 3 << 2;
+    pair[0] = sarki_read32(key) << 32 | sarki_read32(key + middle);
+    pair[1] = sarki_read32(key + key_bytes - 4) << 32 | sarki_read32(key + key_bytes - 4 - middle);
+}
+
+static inline uint64_t sarki_hash(const sarki_secret *secret, const void *key, size_t key_bytes)
+{
+    const unsigned char *at = (const unsigned char *)key;
+    const uint64_t *words = secret->words;
+    uint64_t state = words[0], pair[2] = {0, 0};
+    if (key_bytes > 16) {
+        size_t left = key_bytes;
+        for (; left > 16; left -= 16, at += 16)
+            state = sarki_fold(sarki_read64(at) ^ words[1], sarki_read64(at + 8) ^ state);
+        pair[0] = sarki_read64(at + left - 16);
+        pair[1] = sarki_read64(at + left - 8);
+    } else if (key_bytes >= 4) {
+        sarki_hash_short(at, key_bytes, pair);
+    } else if (key_bytes > 0) {
+        pair[0] = (uint64_t)at[0] << 16 | (uint64_t)at[key_bytes >> 1] << 8 | at[key_bytes - 1];
+    }
+    uint64_t last = sarki_fold(pair[0] ^ words[1], pair[1] ^ state);
+    return sarki_fold(last ^ words[2], key_bytes ^ words[3]);
+}
+
+/* Tests of degenerate hashes replace this. */
+#ifndef SARKI_HASH
+#define SARKI_HASH(secret, key, key_bytes) sarki_hash((secret), (key), (key_bytes))
+#endif
+
+/* ---- >>arena ---------------------------------------------------------------------------------
+
+   Purpose. Blocks of any size inside the region, in constant time: two-level segregated fit
+   (Masmano, Ripoll, Crespo, Real: TLSF, a new dynamic memory allocator for real-time systems).
+   Sizes and references count granules of 16 bytes.
+
+   Layout, in 32-bit words.
+       used block:  [size | flags] [the owner's bytes ...]
+       free block:  [size | flags] [next free] [previous free] ... [size]
+       at the end:  one granule of size 0 that is never free
+
+   Invariants. A1 no two neighbours are free. A2 a block's PREVIOUS_FREE is true. A3 the last word
+   of a free block is its size. A4 a free block is in the bin of its size, and the bitmaps tell
+   which bins hold some. A5 sizes add up to the arena.
+
+   Access. Everything is guarded by the memory lock, the first word of each block included;
+   a_used and a_used_peak are also read by the metrics.
+
+   Bounds. allocate: at most 8 blocks looked at; release: at most two merges.
+
+   Given up. At most 2^30 granules, 16 GiB: two bits of the size are flags. */
+
+#define SARKI_BLOCK_FREE 1u
+#define SARKI_PREVIOUS_FREE 2u
+#define SARKI_BLOCK_FLAGS 3u
+#define SARKI_BIN_BITS 3u /* each power of two has 8 bins */
+#define SARKI_BINS_PER_LEVEL (1u << SARKI_BIN_BITS)
+#define SARKI_MAX_LEVELS 28u
+#define SARKI_OWN_BIN_TRIES 8u
+#define SARKI_MAX_GRANULES ((1u << 30) - 1)
+
+typedef struct sarki_arena {
+    char *region;         /* granule 0 */
+    uint32_t *bins;       /* heads of free lists: level_count x SARKI_BINS_PER_LEVEL */
+    uint32_t level_count;
+    uint32_t first, end;  /* references: the first block, and the granule of size 0 */
+    sarki_a32 a_used;     /* granules */
+    sarki_a32 a_used_peak;
+    uint32_t generation;  /* grows with each change */
+    uint32_t levels;      /* which levels have a free block */
+    uint32_t level_bins[SARKI_MAX_LEVELS]; /* which bins of a level have one */
+} sarki_arena;
+
+static inline uint32_t *sarki_block(const sarki_arena *arena, uint32_t ref)
+{
+    return (uint32_t *)(void *)(arena->region + (size_t)ref * SARKI_GRANULE);
+}
+
+static inline uint32_t sarki_block_size(const sarki_arena *arena, uint32_t ref)
+{
+    return sarki_block(arena, ref)[0] >> 2;
+}
+
+static inline uint32_t *sarki_block_footer(const sarki_arena *arena, uint32_t ref, uint32_t size)
+{
+    return sarki_block(arena, ref + size) - 1;
+}
+
+/* The bin of blocks of a size: bins of a level grow with it. */
+static inline uint32_t sarki_bin_of(uint32_t size)
+{
+    if (size < SARKI_BINS_PER_LEVEL) return size;
+    uint32_t top = sarki_log2(size);
+    uint32_t within = size >> (top - SARKI_BIN_BITS) & (SARKI_BINS_PER_LEVEL - 1);
+    return (top - SARKI_BIN_BITS + 1) * SARKI_BINS_PER_LEVEL + within;
+}
+
+/* How many levels the bins of an arena of so many granules take. */
+static inline uint32_t sarki_arena_levels(uint32_t granules)
+{
+    return sarki_bin_of(granules) / SARKI_BINS_PER_LEVEL + 1;
+}
+
+static void sarki_bin_insert(sarki_arena *arena, uint32_t ref, uint32_t size)
+{
+    uint32_t bin = sarki_bin_of(size);
+    uint32_t level = bin / SARKI_BINS_PER_LEVEL;
+    uint32_t *block = sarki_block(arena, ref);
+    uint32_t next = arena->bins[bin];
+    block[1] = next;
+    block[2] = 0;
+    if (next) sarki_block(arena, next)[2] = ref;
+    arena->bins[bin] = ref;
+    arena->level_bins[level] |= 1u << bin % SARKI_BINS_PER_LEVEL;
+    arena->levels |= 1u << level;
+}
+
+static void sarki_bin_remove(sarki_arena *arena, uint32_t ref, uint32_t size)
+{
+    uint32_t bin = sarki_bin_of(size);
+    uint32_t level = bin / SARKI_BINS_PER_LEVEL;
+    uint32_t *block = sarki_block(arena, ref);
+    uint32_t next = block[1], previous = block[2];
+    if (next) sarki_block(arena, next)[2] = previous;
+    if (previous) {
+        sarki_block(arena, previous)[1] = next;
+        return;
+    }
+    arena->bins[bin] = next;
+    if (next) return;
+    arena->level_bins[level] &= ~(1u << bin % SARKI_BINS_PER_LEVEL);
+    if (!arena->level_bins[level]) arena->levels &= ~(1u << level);
+}
+
+/* Makes granules from ref on one free block; its neighbours are in use. */
+static void sarki_block_make_free(sarki_arena *arena, uint32_t ref, uint32_t size)
+{
+    sarki_block(arena, ref)[0] = size << 2 | SARKI_BLOCK_FREE;
+    *sarki_block_footer(arena, ref, size) = size;
+    sarki_block(arena, ref + size)[0] |= SARKI_PREVIOUS_FREE;
+    sarki_bin_insert(arena, ref, size);
+}
+
+/* The first block of a bin that holds only blocks of at least size granules; 0 if none. */
+static uint32_t sarki_arena_find_rounded(const sarki_arena *arena, uint32_t size)
+{
+    uint32_t up = size;
+    if (size >= SARKI_BINS_PER_LEVEL) up += (1u << (sarki_log2(size) - SARKI_BIN_BITS)) - 1;
+    uint32_t bin = sarki_bin_of(up);
+    uint32_t level = bin / SARKI_BINS_PER_LEVEL;
+    if (level >= arena->level_count) return 0;
+    uint32_t bins = arena->level_bins[level] & ~0u << bin % SARKI_BINS_PER_LEVEL;
+    if (!bins) {
+        uint32_t levels = level + 1 < 32 ? arena->levels & ~0u << (level + 1) : 0;
+        if (!levels) return 0;
+        level = sarki_lowest_bit(levels);
+        bins = arena->level_bins[level];
+    }
+    return arena->bins[level * SARKI_BINS_PER_LEVEL + sarki_lowest_bit(bins)];
+}
+
+/* One of the first blocks in the bin of this very size that is large enough; 0 if none. */
+static uint32_t sarki_arena_find_own(const sarki_arena *arena, uint32_t size)
+{
+    uint32_t bin = sarki_bin_of(size);
+    if (bin / SARKI_BINS_PER_LEVEL >= arena->level_count) return 0;
+    uint32_t ref = arena->bins[bin];
+    for (uint32_t tries = 0; ref && tries < SARKI_OWN_BIN_TRIES; tries++) {
+        if (sarki_block_size(arena, ref) >= size) return ref;
+        ref = sarki_block(arena, ref)[1];
+    }
+    return 0;
+}
+
+/* Counts granules taken or, as a negative number, given back. */
+static inline void sarki_arena_count(sarki_arena *arena, uint32_t change)
+{
+    uint32_t used = sarki_load32_relaxed(&arena->a_used) + change; /* order: R4 memory lock */
+    sarki_store32_relaxed(&arena->a_used, used);                   /* order: R1, R4 */
+    if (used > sarki_load32_relaxed(&arena->a_used_peak))          /* order: R1, R4 */
+        sarki_store32_relaxed(&arena->a_used_peak, used);          /* order: R1, R4 */
+    arena->generation++;
+}
+
+/* Takes a block of size granules; 0 where there is none. The block's first word is the arena's. */
+static uint32_t sarki_arena_allocate(sarki_arena *arena, uint32_t size)
+{
+    uint32_t ref = sarki_arena_find_rounded(arena, size);
+    if (!ref) ref = sarki_arena_find_own(arena, size);
+    if (!ref) return 0;
+    uint32_t found = sarki_block_size(arena, ref);
+    sarki_bin_remove(arena, ref, found);
+    sarki_block(arena, ref + found)[0] &= ~SARKI_PREVIOUS_FREE;
+    sarki_block(arena, ref)[0] = size << 2; /* the one before is in use: A1 */
+    if (found > size) sarki_block_make_free(arena, ref + size, found - size);
+    sarki_arena_count(arena, size);
+    return ref;
+}
+
+/* Gives a block back and merges it with free neighbours. */
+static void sarki_arena_release(sarki_arena *arena, uint32_t ref)
+{
+    uint32_t header = sarki_block(arena, ref)[0];
+    uint32_t size = header >> 2;
+    SARKI_ASSERT(!(header & SARKI_BLOCK_FREE) && size);
+    sarki_arena_count(arena, 0u - size);
+    uint32_t next = ref + size;
+    if (sarki_block(arena, next)[0] & SARKI_BLOCK_FREE) {
+        uint32_t next_size = sarki_block_size(arena, next);
+        sarki_bin_remove(arena, next, next_size);
+        size += next_size;
+    }
+    if (header & SARKI_PREVIOUS_FREE) {
+        uint32_t previous_size = sarki_block(arena, ref)[-1];
+        ref -= previous_size;
+        sarki_bin_remove(arena, ref, previous_size);
+        size += previous_size;
+    }
+    sarki_block_make_free(arena, ref, size);
+}
+
+/* One free block of all granules from first to end, which is the granule of size 0. */
+static void sarki_arena_create(sarki_arena *arena, uint32_t first, uint32_t end)
+{
+    arena->first = first;
+    arena->end = end;
+    arena->level_count = sarki_arena_levels(end - first);
+    sarki_block(arena, end)[0] = 0;
+    sarki_block_make_free(arena, first, end - first);
+}
+
+/* ---- >>entry ---------------------------------------------------------------------------------
+
+   Purpose. What a block holds: a header, where the entry has or may get a deadline an expiry
+   part, the key, the value.
+
+   Layout (64 bit).   0 block word   4 value size   8 stamp   16 recency link   28 hash
+                     32 version      38 key size   40 [deadline, expiry link: 20 bytes]  key value
+
+   Access.
+   field            | who reads               | who writes           | guard
+   block            | the arena               | the arena            | memory lock
+   a_stamp          | writers                 | readers, writers     | atomic, under a lease or lock
+   recency.next ... | the shard's writers     | the same             | shard lock
+   recency.layout, sizes, hash, version, key, value                  | immutable once published (E1)
+   a_deadline       | readers, writers        | touch                | atomic; under the lock
+   expiry link      | the shard's writers     | the same             | shard lock
+   An entry that was removed belongs to the thread that removed it, then to the retired list. */
+
+typedef struct sarki_link {
+    uint32_t next, prev; /* references of neighbours, in a circle */
+    uint16_t place;      /* wheel slot, or SARKI_IN_FIFO; once removed, the cause */
+    uint16_t layout;     /* recency link only: SARKI_HAS_DEADLINE or 0 */
+} sarki_link;
+
+#define SARKI_HAS_DEADLINE 1u
+
+typedef struct sarki_entry {
+    uint32_t block;
+    uint32_t value_bytes;
+    sarki_a64 a_stamp;
+    sarki_link recency;
+    uint32_t hash; /* the upper half: its home in the index */
+    uint32_t version_low;
+    uint16_t version_high;
+    uint16_t key_bytes;
+    SARKI_SHADOW
+} sarki_entry;
+
+typedef struct sarki_expiry {
+    sarki_a64 a_deadline; /* in the clock's unit; SARKI_NEVER */
+    sarki_link link;
+} sarki_expiry;
+
+static inline sarki_entry *sarki_entry_at(const char *region, uint32_t ref)
+{
+    return (sarki_entry *)(void *)((uintptr_t)region + (size_t)ref * SARKI_GRANULE);
+}
+
+/* The lines that hold the header and the key, and where a value of usual size begins. */
+static inline void sarki_entry_prefetch(const char *region, uint32_t ref)
+{
+    const char *line = region + (size_t)ref * SARKI_GRANULE;
+    sarki_prefetch(line);
+    sarki_prefetch(line + 64);
+    sarki_prefetch(line + 128);
+    sarki_prefetch(line + 192);
+}
+
+static inline sarki_expiry *sarki_entry_expiry(sarki_entry *entry)
+{
+    return (sarki_expiry *)(void *)(entry + 1);
+}
+
+static inline size_t sarki_entry_header_bytes(uint32_t layout)
+{
+    return sizeof(sarki_entry) + (layout & SARKI_HAS_DEADLINE ? sizeof(sarki_expiry) : 0);
+}
+
+static inline unsigned char *sarki_entry_key(sarki_entry *entry)
+{
+    return (unsigned char *)entry + sarki_entry_header_bytes(entry->recency.layout);
+}
+
+static inline unsigned char *sarki_entry_value(sarki_entry *entry)
+{
+    return sarki_entry_key(entry) + entry->key_bytes;
+}
+
+static inline uint64_t sarki_entry_version(const sarki_entry *entry)
+{
+    return (uint64_t)entry->version_high << 32 | entry->version_low;
+}
+
+/* The entry's deadline; SARKI_NEVER where it has none. */
+static inline int64_t sarki_entry_deadline(sarki_entry *entry)
+{
+    if (!(entry->recency.layout & SARKI_HAS_DEADLINE)) return SARKI_NEVER;
+    /* order: R4 the lease or lock that protects the entry; touch may change it meanwhile */
+    return (int64_t)sarki_load64_relaxed(&sarki_entry_expiry(entry)->a_deadline);
+}
+
+static inline bool sarki_entry_has_key(sarki_entry *entry, const void *key, size_t key_bytes)
+{
+    SARKI_BYTES_READ(entry);
+    return entry->key_bytes == key_bytes &&
+           (key_bytes == 0 || memcmp(sarki_entry_key(entry), key, key_bytes) == 0);
+}
+
+/* ---- >>list ----------------------------------------------------------------------------------
+
+   Purpose. Circular doubly linked lists through the links of entries; a head is the reference of
+   the first entry or 0, its prev is the last. Two circles join in constant time.
+   links is the region's address plus the offset of the link within an entry.
+   Access. Guarded by the lock of the shard that owns the list. Bounds. Constant. */
+
+static inline sarki_link *sarki_link_at(char *links, uint32_t ref)
+{
+    return (sarki_link *)(void *)(links + (size_t)ref * SARKI_GRANULE);
+}
+
+static inline void sarki_list_append(char *links, uint32_t *head, uint32_t ref)
+{
+    sarki_link *link = sarki_link_at(links, ref);
+    if (!*head) {
+        link->next = link->prev = ref;
+        *head = ref;
+        return;
+    }
+    sarki_link *first = sarki_link_at(links, *head);
+    link->next = *head;
+    link->prev = first->prev;
+    sarki_link_at(links, first->prev)->next = ref;
+    first->prev = ref;
+}
+
+static inline void sarki_list_remove(char *links, uint32_t *head, uint32_t ref)
+{
+    sarki_link *link = sarki_link_at(links, ref);
+    if (link->next == ref) {
+        *head = 0;
+        return;
+    }
+    sarki_link_at(links, link->prev)->next = link->next;
+    sarki_link_at(links, link->next)->prev = link->prev;
+    if (*head == ref) *head = link->next;
+}
+
+/* Appends all of a second circle to a first. */
+static inline void sarki_list_join(char *links, uint32_t *head, uint32_t other)
+{
+    if (!other) return;
+    if (!*head) {
+        *head = other;
+        return;
+    }
+    sarki_link *first = sarki_link_at(links, *head), *second = sarki_link_at(links, other);
+    uint32_t last = first->prev, other_last = second->prev;
+    sarki_link_at(links, last)->next = other;
+    second->prev = last;
+    sarki_link_at(links, other_last)->next = *head;
+    first->prev = other_last;
+}
+
+/* ---- >>wheel ---------------------------------------------------------------------------------
+
+   Purpose. Finds entries in the order of 64-bit keys, in bounded steps: a radix heap (Ahuja,
+   Mehlhorn, Orlin, Tarjan: Faster algorithms for the shortest path problem) with the digits of a
+   hierarchical timing wheel. Recency uses it with stamps as keys, expiry with deadlines.
+
+   Layout. floor is a lower bound of all keys. A key stands at the level of the highest digit in
+   which it differs from floor, in the slot of that digit's value:
+       level 2   [0][1][2]..[63]    digits 2: entries far from floor, not ordered among themselves
+       level 1   [0][1][2]..[63]
+       level 0   [0][1][2]..[63]    one key a slot
+   The smallest key is in the lowest slot of the lowest level in use. To look inside, floor is
+   raised to where that slot begins, and its entries move to lower levels: each entry moves at
+   most once a level in its life. The moves are cut into steps: the slot becomes the list
+   "pending", and while that is not empty, floor is the lower bound.
+
+   Invariants. W1 an entry not pending stands in the slot that its key and floor give. W2 a slot
+   with entries has its bit, its level its bit, and no other has. W3 no key is below floor.
+   W4 lists are circles; count tells their entries.
+
+   Access. Guarded by the shard's lock; a_floor and a_slot_counts also read by the metrics.
+
+   Bounds. insert, remove: constant; a step of advance: one move; restart: joins all lists.
+
+   Given up. A key below floor needs restart (expiry, when the clock went back) or counts as
+   floor (recency). A 4-ary heap needs an array as large as the cache for each shard, and took 350
+   ns an eviction at 10^6 entries where this takes 50. */
+
+#define SARKI_IN_FIFO 0xffffu
+#define SARKI_WHEEL_LEVELS 22u
+
+typedef struct sarki_wheel {
+    char *links;             /* region + offset of this wheel's link in an entry */
+    uint32_t *heads;         /* level_count x (1 << bits) */
+    sarki_a32 *a_slot_counts; /* as many, or NULL */
+    uint64_t floor;
+    sarki_a64 a_floor;       /* the same, for the metrics */
+    uint64_t used[SARKI_WHEEL_LEVELS]; /* bit of a slot: it has entries */
+    uint32_t levels_used;    /* bit of a level: it has entries */
+    uint32_t bits;           /* of a digit: 6, or 3 in a small region */
+    uint32_t pending;        /* entries of a slot that was opened, still to be moved */
+    uint32_t count;          /* entries, pending ones included */
+} sarki_wheel;
+
+static inline uint32_t sarki_wheel_levels(uint32_t bits)
+{
+    return (64 + bits - 1) / bits;
+}
+
+static inline uint32_t sarki_wheel_slots(uint32_t bits)
+{
+    return sarki_wheel_levels(bits) << bits;
+}
+
+static inline uint32_t sarki_wheel_place(const sarki_wheel *wheel, uint64_t key)
+{
+    uint64_t difference = key ^ wheel->floor;
+    uint32_t top = difference ? sarki_log2(difference) : 0;
+    uint32_t level = wheel->bits == 6 ? top / 6 : top / 3;
+    uint32_t digit = (uint32_t)(key >> level * wheel->bits) & ((1u << wheel->bits) - 1);
+    return level << wheel->bits | digit;
+}
+
+static inline void sarki_wheel_count(sarki_wheel *wheel, uint32_t place, uint32_t change)
+{
+    if (!wheel->a_slot_counts) return;
+    sarki_a32 *count = &wheel->a_slot_counts[place];
+    /* order: R1, R4 the shard's lock */
+    sarki_store32_relaxed(count, sarki_load32_relaxed(count) + change);
+}
+
+/* Puts an entry into the slot of its key, without counting it anew. */
+static void sarki_wheel_put(sarki_wheel *wheel, uint32_t ref, uint64_t key)
+{
+    uint32_t place = sarki_wheel_place(wheel, sarki_max64(key, wheel->floor));
+    uint32_t level = place >> wheel->bits;
+    sarki_list_append(wheel->links, &wheel->heads[place], ref);
+    sarki_link_at(wheel->links, ref)->place = (uint16_t)place;
+    wheel->used[level] |= (uint64_t)1 << (place & ((1u << wheel->bits) - 1));
+    wheel->levels_used |= 1u << level;
+    sarki_wheel_count(wheel, place, 1);
+}
+
+static void sarki_wheel_slot_emptied(sarki_wheel *wheel, uint32_t place)
+{
+    uint32_t level = place >> wheel->bits;
+    wheel->used[level] &= ~((uint64_t)1 << (place & ((1u << wheel->bits) - 1)));
+    if (!wheel->used[level]) wheel->levels_used &= ~(1u << level);
+}
+
+/* Takes an entry out of its slot, or of the pending ones, whose place is the slot they had. Only
+   the head of a circle is found by its number, so no other head can be mistaken for it. */
+static void sarki_wheel_take(sarki_wheel *wheel, uint32_t ref)
+{
+    uint32_t place = sarki_link_at(wheel->links, ref)->place;
+    uint32_t *slot = &wheel->heads[place];
+    if (*slot == ref) {
+        sarki_list_remove(wheel->links, slot, ref);
+        if (!*slot) sarki_wheel_slot_emptied(wheel, place);
+    } else {
+        sarki_list_remove(wheel->links, &wheel->pending, ref);
+    }
+    sarki_wheel_count(wheel, place, 0u - 1u);
+}
+
+static inline void sarki_wheel_insert(sarki_wheel *wheel, uint32_t ref, uint64_t key)
+{
+    wheel->count++;
+    sarki_wheel_put(wheel, ref, key);
+}
+
+static inline void sarki_wheel_remove(sarki_wheel *wheel, uint32_t ref)
+{
+    wheel->count--;
+    sarki_wheel_take(wheel, ref);
+}
+
+typedef struct sarki_slot {
+    uint32_t place;
+    uint64_t low, high; /* the keys that belong there, both inclusive */
+} sarki_slot;
+
+/* The slot of a place number, given the digit size and the floor. */
+static inline sarki_slot sarki_wheel_slot(uint32_t bits, uint64_t floor, uint32_t place)
+{
+    uint32_t shift = (place >> bits) * bits;
+    uint64_t digit = place & ((1u << bits) - 1);
+    uint32_t above = shift + bits;
+    sarki_slot slot = {place, digit << shift, 0};
+    if (above < 64) slot.low |= floor >> above << above;
+    slot.high = slot.low | (((uint64_t)1 << shift) - 1);
+    return slot;
+}
+
+/* The lowest slot with entries; false where there is none. */
+static inline bool sarki_wheel_lowest(const sarki_wheel *wheel, sarki_slot *slot)
+{
+    if (!wheel->levels_used) return false;
+    uint32_t level = sarki_lowest_bit(wheel->levels_used);
+    uint32_t place = level << wheel->bits | sarki_lowest_bit(wheel->used[level]);
+    *slot = sarki_wheel_slot(wheel->bits, wheel->floor, place);
+    return true;
+}
+
+/* No key is below this; SARKI_NONE in an empty wheel. */
+static inline uint64_t sarki_wheel_bound(const sarki_wheel *wheel)
+{
+    sarki_slot slot;
+    if (wheel->pending) return wheel->floor;
+    return sarki_wheel_lowest(wheel, &slot) ? slot.low : SARKI_NONE;
+}
+
+static inline void sarki_wheel_set_floor(sarki_wheel *wheel, uint64_t floor)
+{
+    wheel->floor = floor;
+    sarki_store64_relaxed(&wheel->a_floor, floor); /* order: R1, R4 the shard's lock */
+}
+
+/* Makes the entries of the lowest slot pending; nothing may be pending before. */
+static void sarki_wheel_open(sarki_wheel *wheel, const sarki_slot *slot)
+{
+    sarki_wheel_set_floor(wheel, slot->low);
+    wheel->pending = wheel->heads[slot->place];
+    wheel->heads[slot->place] = 0;
+    sarki_wheel_slot_emptied(wheel, slot->place);
+}
+
+/* Puts an entry where its key belongs now. */
+static inline void sarki_wheel_replace(sarki_wheel *wheel, uint32_t ref, uint64_t key)
+{
+    sarki_wheel_take(wheel, ref);
+    sarki_wheel_put(wheel, ref, key);
+}
+
+/* Lowers floor: all entries become pending. */
+static void sarki_wheel_restart(sarki_wheel *wheel, uint64_t floor)
+{
+    sarki_slot slot;
+    while (sarki_wheel_lowest(wheel, &slot)) {
+        sarki_list_join(wheel->links, &wheel->pending, wheel->heads[slot.place]);
+        wheel->heads[slot.place] = 0;
+        sarki_wheel_slot_emptied(wheel, slot.place);
+    }
+    sarki_wheel_set_floor(wheel, floor);
+}
+
+static void sarki_wheel_create(sarki_wheel *wheel, char *links, uint32_t *heads,
+                               sarki_a32 *slot_counts, uint32_t bits)
+{
+    wheel->links = links;
+    wheel->heads = heads;
+    wheel->a_slot_counts = slot_counts;
+    wheel->bits = bits;
+}
+
+/* ---- >>stamp ---------------------------------------------------------------------------------
+
+   Purpose. A number for each hit and insert that says which came first. The processor's counter
+   where it is invariant and fine enough, else one shared atomic counter. Never the cache's clock.
+
+   Layout. Even: written by a hit. Odd: written by an insert, or by a writer that has placed the
+   entry by this stamp; then nobody touched it since.
+
+   Invariants. T1 the stamps that one lease slot or one shard hands out grow strictly.
+
+   Given up. Two threads that touch entries less than a microsecond apart may be seen in either
+   order. A reader that is stopped between reading its stamp and storing it may set the entry back
+   to that moment; its call overlaps all that happened since. */
+
+typedef struct sarki_stamps {
+    int shift; /* of the processor's counter; -1: use a_count */
+    sarki_a64 a_count;
+} sarki_stamps;
+
+static inline uint64_t sarki_stamp_now(sarki_stamps *stamps)
+{
+    if (stamps->shift >= 0) return sarki_counter() << stamps->shift & ~(uint64_t)1;
+    return sarki_add64_relaxed(&stamps->a_count, 2) + 2; /* order: R1, unique by itself */
+}
+
+/* The next stamp of a lease slot or shard whose last one is *a_last. */
+static inline uint64_t sarki_stamp_next(sarki_stamps *stamps, sarki_a64 *a_last)
+{
+    /* order: R2 whoever holds the lease, or R4 the shard's lock */
+    uint64_t last = sarki_load64_relaxed(a_last);
+    uint64_t stamp = sarki_max64(sarki_stamp_now(stamps), last + 2);
+    sarki_store64_relaxed(a_last, stamp); /* order: R2, R4 as above */
+    return stamp;
+}
+
+/* What a hit does: the stamp becomes the entry's last access, unless that is later already. */
+static inline void sarki_entry_touch(sarki_entry *entry, uint64_t stamp)
+{
+    /* order: R1 a lower bound for the writers, see "Given up" */
+    if (sarki_load64_relaxed(&entry->a_stamp) < stamp)
+        sarki_store64_relaxed(&entry->a_stamp, stamp); /* order: R1 */
+}
+
+static inline bool sarki_stamp_is_placed(uint64_t stamp)
+{
+    return (stamp & 1) != 0;
+}
+
+/* The key by which to place an entry: its stamp, which is made odd. */
+static inline uint64_t sarki_entry_settle(sarki_entry *entry)
+{
+    uint64_t stamp = sarki_load64_relaxed(&entry->a_stamp); /* order: R3 the swap below */
+    /* order: R1 where a hit comes between, the entry stays even, and is placed again later */
+    if (!sarki_stamp_is_placed(stamp)) sarki_cas64_relaxed(&entry->a_stamp, stamp, stamp | 1);
+    return stamp & ~(uint64_t)1;
+}
+
+/* ---- >>index ---------------------------------------------------------------------------------
+
+   Purpose. From a hash to the reference of an entry, read without a lock.
+
+   Layout. Buckets of one cache line:
+       [10 tags of 16 bits in 5 words][10 references][overflow]
+   A key's home bucket comes from the upper half of its hash, its tag from the lowest 16 bits. If
+   the home is full the key stands in one of the next buckets, and the overflow of each bucket
+   that it passed counts it. Reference 0 is a free slot, 1 a claimed one.
+
+   Invariants. X1 a live key stands in one slot, from insert to removal; replacing it swaps the
+   reference in place. X2 its tag is that slot's. X3 each bucket between its home and its own
+   counts it. X4 tag and shard: the shard is part of the tag, so equal tags are of one shard.
+
+   Why a miss is true. A key that is there throughout a lookup stands in one slot throughout, and
+   the overflow counts lead there. So who does not find it saw a moment at which it was absent.
+
+   Access.
+   field      | who reads           | who writes                          | order
+   refs       | anybody             | claim: any writer; then its owner   | E1, E2, E10
+   tags       | anybody             | who claimed the slot                | R5, then E1
+   overflow   | anybody             | who inserts or removes a key        | R3: leads to refs
+
+   Bounds. With 1.6 slots an entry, after long churn at capacity, a hit reads 1.09 buckets and a
+   miss 1.47 (with 1.4 slots 1.24 and 2.78); with equal hashes all of them.
+
+   Given up. Removing a key does not bring others nearer to their home. */
+
+#ifndef SARKI_SLOTS
+#define SARKI_SLOTS 10u
+#endif
+#define SARKI_CLAIMED 1u
+
+typedef struct sarki_bucket {
+    sarki_a32 a_tags[SARKI_SLOTS / 2];
+    sarki_a32 a_refs[SARKI_SLOTS];
+    sarki_a32 a_overflow;
+} sarki_bucket;
+
+typedef struct sarki_index {
+    sarki_bucket *buckets;
+    uint32_t bucket_count;
+    sarki_a32 a_longest_chain; /* buckets that the longest lookup so far has to read */
+} sarki_index;
+
+/* A slot of the index. */
+typedef struct sarki_spot {
+    uint32_t bucket, slot;
+} sarki_spot;
+
+/* What a call looks for. */
+typedef struct sarki_query {
+    const void *key;
+    size_t key_bytes;
+    uint32_t hash; /* the upper half of the key's hash */
+    uint32_t tag;
+} sarki_query;
+
+static inline uint32_t sarki_index_home(const sarki_index *index, uint32_t hash)
+{
+    return (uint32_t)((uint64_t)hash * index->bucket_count >> 32);
+}
+
+static inline uint32_t sarki_index_next(const sarki_index *index, uint32_t bucket)
+{
+    return bucket + 1 < index->bucket_count ? bucket + 1 : 0;
+}
+
+/* Two words of tags as one; the second counts as different from any tag where there is none. */
+static inline uint64_t sarki_tags_apart(const sarki_bucket *bucket, uint32_t word, uint32_t pair)
+{
+    /* order: R3 the re-check, or R4 the lock of the tag's shard */
+    uint64_t apart = sarki_load32_relaxed(&bucket->a_tags[word]) ^ pair;
+    if (word + 1 >= SARKI_SLOTS / 2) return apart | (uint64_t)UINT32_MAX << 32;
+    /* order: R3, R4 as above */
+    return apart | (uint64_t)(sarki_load32_relaxed(&bucket->a_tags[word + 1]) ^ pair) << 32;
+}
+
+/* The slots of a bucket whose tag this is. Four tags are compared at a time: adding 0x7fff carries
+   into the highest bit of a 16-bit lane unless the lane is zero. Bit 16 * l + w of the result
+   stands for slot 4 * w + l. */
+static inline uint64_t sarki_bucket_match(const sarki_bucket *bucket, uint32_t tag)
+{
+    const uint64_t low_bits = 0x7fff7fff7fff7fffu;
+    uint64_t matches = 0;
+    for (uint32_t group = 0; group * 4 < SARKI_SLOTS; group++) {
+        uint64_t apart = sarki_tags_apart(bucket, 2 * group, tag << 16 | tag);
+        matches |= ~(((apart & low_bits) + low_bits) | apart | low_bits) >> 15 << group;
+    }
+    return matches;
+}
+
+/* The first slot of a match. */
+static inline uint32_t sarki_match_slot(uint64_t matches)
+{
+    uint32_t bit = sarki_lowest_bit(matches);
+    return bit % 16 * 4 + bit / 16;
+}
+
+static inline uint32_t sarki_bucket_tag(const sarki_bucket *bucket, uint32_t slot)
+{
+    /* order: R3 the caller re-checks; after an acquire load of the ref, as new as the ref (E1) */
+    return sarki_load32_relaxed(&bucket->a_tags[slot / 2]) >> slot % 2 * 16 & 0xffffu;
+}
+
+/* Claims a free slot of a bucket; false where there is none. */
+static bool sarki_bucket_claim(sarki_bucket *bucket, uint32_t *slot)
+{
+    for (uint32_t i = 0; i < SARKI_SLOTS; i++) {
+        if (sarki_load32_relaxed(&bucket->a_refs[i]) != 0) continue; /* order: R3 the swap */
+        /* order: E10 with the store of 0 by whoever left the slot: its tag is the last one */
+        if (!sarki_cas32_acq_rel(&bucket->a_refs[i], 0, SARKI_CLAIMED)) continue;
+        *slot = i;
+        return true;
+    }
+    return false;
+}
+
+/* Inserts a key that is absent. The shard's lock is held, and a place is reserved: so there is
+   a free slot. */
+static void sarki_index_insert_locked(sarki_index *index, const sarki_query *query, uint32_t ref)
+{
+    uint32_t home = sarki_index_home(index, query->hash), at = home, slot = 0, chain = 1;
+    while (!sarki_bucket_claim(&index->buckets[at], &slot)) at = sarki_index_next(index, at);
+    for (uint32_t b = home; b != at; b = sarki_index_next(index, b), chain++)
+        sarki_add32_relaxed(&index->buckets[b].a_overflow, 1); /* order: R5, then E1 */
+    sarki_bucket *bucket = &index->buckets[at];
+    uint32_t change = sarki_bucket_tag(bucket, slot) ^ query->tag;
+    /* order: R5 published with the ref; the neighbour's half is left alone */
+    sarki_xor32_relaxed(&bucket->a_tags[slot / 2], change << slot % 2 * 16);
+    sarki_store32_release(&bucket->a_refs[slot], ref); /* order: E1, weakly ordered CPUs */
+    if (chain > sarki_load32_relaxed(&index->a_longest_chain)) /* order: R1 */
+        sarki_store32_relaxed(&index->a_longest_chain, chain); /* order: R1 */
+}
+
+/* Puts another entry of the same key into its slot, which removes the one before. */
+static inline void sarki_index_replace_locked(sarki_index *index, sarki_spot spot, uint32_t ref)
+{
+    /* order: E1, E2 needed on x86 too */
+    sarki_store32_seq_cst(&index->buckets[spot.bucket].a_refs[spot.slot], ref);
+}
+
+/* Removes a key, and then uncounts it in the buckets that it passed. */
+static void sarki_index_remove_locked(sarki_index *index, sarki_spot spot, uint32_t hash)
+{
+    /* order: E2 needed on x86 too */
+    sarki_store32_seq_cst(&index->buckets[spot.bucket].a_refs[spot.slot], 0);
+    for (uint32_t b = sarki_index_home(index, hash); b != spot.bucket;
+         b = sarki_index_next(index, b))
+        sarki_sub32_relaxed(&index->buckets[b].a_overflow, 1); /* order: R3 leads to refs */
+}
+
+/* Looks a key up; its shard's lock is held, which keeps every entry of that shard in place. A tag
+   of another shard may be changing: it is read again after the ref that it belongs to. */
+static uint32_t sarki_index_find_locked(const sarki_index *index, const char *region,
+                                        const sarki_query *query, sarki_spot *spot)
+{
+    uint32_t b = sarki_index_home(index, query->hash);
+    for (uint32_t hops = 0; hops < index->bucket_count; hops++) {
+        const sarki_bucket *bucket = &index->buckets[b];
+        for (uint64_t m = sarki_bucket_match(bucket, query->tag); m; m &= m - 1) {
+            uint32_t slot = sarki_match_slot(m);
+            uint32_t ref = sarki_load32_acquire(&bucket->a_refs[slot]); /* order: E1 */
+            if (ref <= SARKI_CLAIMED || sarki_bucket_tag(bucket, slot) != query->tag) continue;
+            if (!sarki_entry_has_key(sarki_entry_at(region, ref), query->key, query->key_bytes))
+                continue;
+            spot->bucket = b;
+            spot->slot = slot;
+            return ref;
+        }
+        if (sarki_load32_relaxed(&bucket->a_overflow) == 0) return 0; /* order: R4 for this key */
+        b = sarki_index_next(index, b);
+    }
+    return 0;
+}
+
+/* Whether a key is surely absent at some moment of the call. No lock is needed. */
+static bool sarki_index_absent(const sarki_index *index, const sarki_query *query)
+{
+    uint32_t b = sarki_index_home(index, query->hash);
+    for (uint32_t hops = 0; hops < index->bucket_count; hops++) {
+        const sarki_bucket *bucket = &index->buckets[b];
+        for (uint64_t m = sarki_bucket_match(bucket, query->tag); m; m &= m - 1) /* order: R3 */
+            if (sarki_load32_relaxed(&bucket->a_refs[sarki_match_slot(m)]) > SARKI_CLAIMED)
+                return false;
+        if (sarki_load32_relaxed(&bucket->a_overflow) == 0) return true; /* order: R3 a hint */
+        b = sarki_index_next(index, b);
+    }
+    return true;
+}
+
+/* The slot of an entry that is in the index; its shard's lock is held. */
+static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t hash, uint32_t ref)
+{
+    sarki_spot spot = {sarki_index_home(index, hash), 0};
+    for (;;) {
+        for (spot.slot = 0; spot.slot < SARKI_SLOTS; spot.slot++) /* order: R4 the shard's lock */
+            if (sarki_load32_relaxed(&index->buckets[spot.bucket].a_refs[spot.slot]) == ref)
+                return spot;
+        spot.bucket = sarki_index_next(index, spot.bucket);
+    }
+}
+
+/* ---- >>lease ---------------------------------------------------------------------------------
+
+   Purpose. Protects what a reader reads, without a lock: hazard pointers (Michael: Hazard
+   pointers, safe memory reclamation for lock-free objects) without registration. A reader claims
+   any free slot, which publishes the reference it is about to read, looks again that the index
+   still holds it, and only then reads the entry, its key included. Who removes an entry unlinks
+   it first, then scans: what no slot names is free. A stalled reader holds back one entry.
+
+   Layout. Slots are 128 bytes apart (processors fetch lines in pairs): the lease, then what its
+   holder writes, then counters of the threads at home here. Pins are leases that are kept, in
+   an array of their own, so that they never cost a hit its lease.
+
+   Home slots. Hints map a thread to the slot that it tries first; they only place, and are never
+   trusted. A thread that finds its home taken, or finds again and again that somebody else was
+   there, takes another home.
+
+   Invariants. L1 a slot is claimed only below slots_used. L2 an entry is read only after the
+   re-check, and freed only after a scan that found it nowhere.
+
+   Access.
+   field             | who reads        | who writes                        | order
+   a_ref             | scans            | claim: anybody; then its holder   | E2 to E5
+   a_last_stamp, a_hits | metrics       | the holder of the lease           | R2
+   a_misses ...      | metrics          | anybody whose home this is        | R1, read-modify-write
+
+   Bounds. claim: 8 probes, then the caller takes the shard's lock. */
+
+#define SARKI_LEASE_SPACING 128
+#define SARKI_HINT_PROBES 4u
+#define SARKI_STRANGERS 16u /* so many visits by others, then the home is given up */
+
+typedef struct sarki_lease {
+    sarki_a32 a_ref;
+    sarki_a32 a_owner;        /* tag of the thread that came last */
+    sarki_a64 a_last_stamp;
+    sarki_a64 a_hits;
+    sarki_a32 a_strangers;
+    sarki_a32 a_sample_tick;  /* calls, for the sampling of latencies */
+    sarki_a64 a_pin_hits;
+    sarki_a64 a_misses;
+    sarki_a64 a_misses_expired;
+    sarki_a64 a_short_buffers;
+} sarki_lease;
+
+typedef struct sarki_pin {
+    sarki_a32 a_ref;
+    sarki_a32 a_sequence; /* grows with each pin and unpin; odd while it is out */
+} sarki_pin;
+
+typedef struct sarki_leases {
+    char *slots;            /* lease_count slots, spacing apart */
+    sarki_pin *pins;
+    sarki_a32 *a_hints;     /* thread tag << 16 | slot + 1 */
+    uint32_t lease_count, pin_count, hint_bits;
+    size_t spacing;
+    sarki_a32 a_slots_used; /* slots at and above were never claimed */
+    sarki_a32 a_next_home;
+} sarki_leases;
+
+static inline sarki_lease *sarki_lease_at(const sarki_leases *leases, uint32_t slot)
+{
+    return (sarki_lease *)(void *)(leases->slots + slot * leases->spacing);
+}
+
+/* A number of the calling thread, never 0, whose upper half is its tag among the hints. */
+static inline uint32_t sarki_thread_hash(void)
+{
+    return (uint32_t)((uint64_t)sarki_thread_id() * 0x9e3779b97f4a7c15u >> 32) | 0x10000u;
+}
+
+static inline sarki_a32 *sarki_hint_at(const sarki_leases *leases, uint32_t thread, uint32_t probe)
+{
+    return &leases->a_hints[(thread + probe) & ((1u << leases->hint_bits) - 1)];
+}
+
+/* Makes a slot the thread's home. */
+static void sarki_home_assign(sarki_leases *leases, uint32_t thread, uint32_t slot)
+{
+    uint32_t tag = thread >> 16, chosen = tag % SARKI_HINT_PROBES;
+    for (uint32_t probe = SARKI_HINT_PROBES; probe-- > 0;) {
+        uint32_t hint = sarki_load32_relaxed(sarki_hint_at(leases, thread, probe)); /* order: R1 */
+        if (hint == 0 || hint >> 16 == tag) chosen = probe;
+        if (hint >> 16 == tag) break;
+    }
+    for (;;) {
+        uint32_t used = sarki_load32_seq_cst(&leases->a_slots_used); /* order: E6 */
+        if (used > slot) break;
+        /* order: E6 needed on x86 too */
+        if (sarki_cas32_seq_cst(&leases->a_slots_used, used, slot + 1)) break;
+    }
+    /* order: E7 only on weakly ordered CPUs */
+    sarki_store32_release(sarki_hint_at(leases, thread, chosen), tag << 16 | (slot + 1));
+}
+
+/* Gives a thread the next home in turn. */
+static uint32_t sarki_home_next(sarki_leases *leases, uint32_t thread)
+{
+    /* order: R1 it only spreads threads */
+    uint32_t slot = sarki_add32_relaxed(&leases->a_next_home, 1) % leases->lease_count;
+    sarki_home_assign(leases, thread, slot);
+    return slot;
+}
+
+/* The slot that a thread tries first. */
+static inline uint32_t sarki_home(sarki_leases *leases, uint32_t thread)
+{
+    for (uint32_t probe = 0; probe < SARKI_HINT_PROBES; probe++) {
+        uint32_t hint = sarki_load32_acquire(sarki_hint_at(leases, thread, probe)); /* order: E7 */
+        if (hint >> 16 == thread >> 16) return (hint & 0xffffu) - 1;
+    }
+    return sarki_home_next(leases, thread);
+}
+
+/* Claims another slot than a home that is taken, and makes it the home. NULL after 8 probes. */
+static sarki_lease *sarki_lease_claim_elsewhere(sarki_leases *leases, uint32_t thread,
+                                                uint32_t home, uint32_t ref)
+{
+    for (uint32_t probe = 1; probe < SARKI_LEASE_PROBES; probe++) {
+        uint32_t slot = (home + probe) % leases->lease_count;
+        sarki_lease *lease = sarki_lease_at(leases, slot);
+        if (sarki_load32_relaxed(&lease->a_ref) != 0) continue; /* order: R3 the swap below */
+        sarki_home_assign(leases, thread, slot);
+        if (sarki_cas32_seq_cst(&lease->a_ref, 0, ref)) return lease; /* order: E3, on x86 too */
+    }
+    return NULL;
+}
+
+/* Somebody else was here last: after a few times the thread looks for another home. */
+static void sarki_lease_shared(sarki_leases *leases, sarki_lease *lease, uint32_t thread)
+{
+    /* order: R2 the lease is held */
+    uint32_t strangers = sarki_load32_relaxed(&lease->a_strangers) + 1;
+    sarki_store32_relaxed(&lease->a_strangers, strangers); /* order: R2 */
+    sarki_store32_relaxed(&lease->a_owner, thread);        /* order: R2 */
+    if (strangers % SARKI_STRANGERS == 0) sarki_home_next(leases, thread);
+}
+
+/* Publishes that the calling thread is about to read ref. NULL: no slot is free. */
+static inline sarki_lease *sarki_lease_claim(sarki_leases *leases, uint32_t thread, uint32_t home,
+                                             uint32_t ref)
+{
+    sarki_lease *lease = sarki_lease_at(leases, home);
+    if (!sarki_cas32_seq_cst(&lease->a_ref, 0, ref)) /* order: E3 needed on x86 too */
+        return sarki_lease_claim_elsewhere(leases, thread, home, ref);
+    if (sarki_load32_relaxed(&lease->a_owner) != thread) /* order: R2 the lease is held */
+        sarki_lease_shared(leases, lease, thread);
+    return lease;
+}
+
+/* Claims a free pin for ref; NULL: none is free. */
+static sarki_pin *sarki_pin_claim(sarki_leases *leases, uint32_t ref)
+{
+    for (uint32_t i = 0; i < leases->pin_count; i++) {
+        sarki_a32 *a_ref = &leases->pins[i].a_ref;
+        if (sarki_load32_relaxed(a_ref) == 0 &&   /* order: R3 the swap */
+            sarki_cas32_seq_cst(a_ref, 0, ref))   /* order: E3 needed on x86 too */
+            return &leases->pins[i];
+    }
+    return NULL;
+}
+
+/* Reads which references are protected, into refs: room for all leases and pins. Returns their
+   number. Whatever was unlinked before this call and is not among them may be freed. */
+static uint32_t sarki_leases_scan(const sarki_leases *leases, uint32_t *refs)
+{
+    uint32_t count = 0;
+    uint32_t used = sarki_load32_seq_cst(&leases->a_slots_used); /* order: E6 needed on x86 too */
+    for (uint32_t i = 0; i < used; i++) {
+        uint32_t ref = sarki_load32_seq_cst(&sarki_lease_at(leases, i)->a_ref); /* order: E4, E5 */
+        if (ref) refs[count++] = ref;
+    }
+    for (uint32_t i = 0; i < leases->pin_count; i++) {
+        uint32_t ref = sarki_load32_seq_cst(&leases->pins[i].a_ref); /* order: E4, E5 */
+        if (ref) refs[count++] = ref;
+    }
+    return count;
+}
+
+/* How a reader protects what it reads: by a lease or pin, or by the lock of the key's shard. */
+typedef struct sarki_hold {
+    sarki_a32 *a_ref;   /* of the lease or pin; NULL: none yet, or the lock */
+    sarki_lease *lease; /* where a_ref is a lease's */
+    sarki_pin *pin;     /* where a_ref is a pin's */
+    uint32_t thread, home;
+    bool wants_pin;
+} sarki_hold;
+
+static inline void sarki_hold_begin(sarki_leases *leases, bool wants_pin, sarki_hold *hold)
+{
+    hold->a_ref = NULL;
+    hold->lease = NULL;
+    hold->pin = NULL;
+    hold->thread = sarki_thread_hash();
+    hold->home = sarki_home(leases, hold->thread);
+    hold->wants_pin = wants_pin;
+}
+
+/* Publishes that ref is about to be read; false where no lease or pin is free. */
+static inline bool sarki_hold_ref(sarki_leases *leases, sarki_hold *hold, uint32_t ref)
+{
+    if (hold->a_ref) {
+        sarki_store32_seq_cst(hold->a_ref, ref); /* order: E3 needed on x86 too */
+        return true;
+    }
+    if (hold->wants_pin) {
+        hold->pin = sarki_pin_claim(leases, ref);
+        if (hold->pin) hold->a_ref = &hold->pin->a_ref;
+    } else {
+        hold->lease = sarki_lease_claim(leases, hold->thread, hold->home, ref);
+        if (hold->lease) hold->a_ref = &hold->lease->a_ref;
+    }
+    return hold->a_ref != NULL;
+}
+
+static inline void sarki_hold_end(sarki_hold *hold)
+{
+    if (hold->a_ref) sarki_store32_release(hold->a_ref, 0); /* order: E5, weakly ordered CPUs */
+    hold->a_ref = NULL;
+}
+
+typedef enum sarki_found { SARKI_FOUND, SARKI_ABSENT, SARKI_AGAIN, SARKI_NO_LEASE } sarki_found;
+
+/* One lookup. FOUND: *ref is protected by the hold and was in the index at the re-check. ABSENT:
+   the key was absent at some moment. AGAIN: the index changed under the re-check. */
+static inline sarki_found sarki_find_once(const sarki_index *index, const char *region,
+                                          sarki_leases *leases, const sarki_query *query,
+                                          sarki_hold *hold, uint32_t *ref)
+{
+    uint32_t b = sarki_index_home(index, query->hash);
+    for (uint32_t hops = 0; hops < index->bucket_count; hops++) {
+        const sarki_bucket *bucket = &index->buckets[b];
+        for (uint64_t m = sarki_bucket_match(bucket, query->tag); m; m &= m - 1) {
+            const sarki_a32 *a_ref = &bucket->a_refs[sarki_match_slot(m)];
+            *ref = sarki_load32_relaxed(a_ref); /* order: R3 the re-check */
+            if (*ref <= SARKI_CLAIMED) continue;
+            sarki_entry_prefetch(region, *ref);
+            if (!sarki_hold_ref(leases, hold, *ref)) return SARKI_NO_LEASE;
+            if (sarki_load32_seq_cst(a_ref) != *ref) return SARKI_AGAIN; /* order: E1, E2 */
+            if (sarki_entry_has_key(sarki_entry_at(region, *ref), query->key, query->key_bytes))
+                return SARKI_FOUND;
+        }
+        if (sarki_load32_relaxed(&bucket->a_overflow) == 0) return SARKI_ABSENT; /* order: R3 */
+        b = sarki_index_next(index, b);
+    }
+    return SARKI_ABSENT;
+}
+
+/* ---- >>shard ---------------------------------------------------------------------------------
+
+   Purpose. A lock over the keys whose tag names it, and what it guards: the order of recency, the
+   order of expiry, the versions, and counters of writers. Index and arena are not divided.
+
+   Invariants. S1 each entry of the shard is in the FIFO or in the recency wheel, and if it has a
+   deadline in the expiry wheel. S2 no entry's stamp is below the shard's published bound (but for
+   one that a stopped reader set back), no deadline below its published next deadline. S3 never
+   two shard locks at once.
+
+   Access. Everything by the lock, but the published bounds and the counters, which anybody reads.
+
+   Bounds. At most SARKI_MOVES moves of entries in one hold. */
+
+typedef struct sarki_shard {
+    sarki_mutex mutex;
+    uint32_t fifo; /* untouched since insert, in that order, or not yet looked at */
+    uint32_t fifo_count;
+    sarki_wheel recency, expiry;
+    sarki_a64 a_last_stamp;
+    uint64_t last_version;
+    uint32_t hold_moves; /* moves in this hold of the lock */
+    uint32_t generation; /* grows with each insert, removal and touch */
+    sarki_a32 a_entries;
+    sarki_a32 a_longest_hold;
+    sarki_a64 a_payload_bytes; /* of keys and values */
+    sarki_a64 a_recency_moves;
+    sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
+    sarki_a64 a_sets, a_adds, a_replaces, a_touches, a_deletes;
+    sarki_a64 a_evicted_for_entries, a_evicted_for_bytes, a_cleared;
+    sarki_a64 a_expired_by_writers, a_expired_by_cleanup;
+} sarki_shard;
+
+/* What a shard publishes, for searches over all of them. */
+typedef struct sarki_bound {
+    sarki_a64 a_oldest;        /* no stamp is below; SARKI_NONE: empty */
+    sarki_a64 a_next_deadline; /* no deadline is below; SARKI_NONE: there is none */
+} sarki_bound;
+
+/* Counts under the shard's lock; read by anybody. */
+static inline void sarki_count_locked(sarki_a64 *counter, uint64_t change)
+{
+    /* order: R1, R4 the shard's lock */
+    sarki_store64_relaxed(counter, sarki_load64_relaxed(counter) + change);
+}
+
+static inline void sarki_shard_lock(sarki_shard *shard)
+{
+    sarki_lock(&shard->mutex);
+    shard->hold_moves = 0;
+}
+
+static inline void sarki_shard_unlock(sarki_shard *shard)
+{
+    SARKI_ASSERT(shard->hold_moves <= SARKI_MOVES);
+    /* order: R1, R4 the shard's lock */
+    if (shard->hold_moves > sarki_load32_relaxed(&shard->a_longest_hold))
+        sarki_store32_relaxed(&shard->a_longest_hold, shard->hold_moves); /* order: R1, R4 */
+    sarki_unlock(&shard->mutex);
+}
+
+/* ---- >>cache ---------------------------------------------------------------------------------
+
+   Purpose. The parts together, at the start of the region. What is written while the cache is in
+   use lies apart from what every hit reads.
+
+   Locks, in the order in which they may be taken: room, then one shard, then memory. No callback
+   runs under any of them. */
+
+#ifndef SARKI_REPORTERS
+#define SARKI_REPORTERS 64u
+#endif
+#define SARKI_APART 128
+
+/* The memory lock and what it guards. */
+typedef struct sarki_memory {
+    sarki_mutex mutex;
+    sarki_arena arena;
+    uint32_t retired; /* circle of removed entries, through their recency links */
+    uint32_t retired_count;
+    sarki_a32 a_retired_granules;
+    uint32_t retired_limit; /* granules at which they are scanned */
+    uint32_t *scan_refs;    /* room for a scan of all leases and pins */
+    bool turn_taken;        /* somebody makes room for a block: nobody else takes memory */
+} sarki_memory;
+
+/* Waiting for a place or for memory. */
+typedef struct sarki_room {
+    sarki_mutex mutex;
+    sarki_condition changed;
+    sarki_a32 a_waiting;  /* threads that wait for a change */
+    uint32_t next_ticket; /* first come, first served */
+    uint32_t serving;
+} sarki_room;
+
+/* Removed entries of a call, to be reported and retired when no lock is held. */
+typedef struct sarki_frame {
+    uint32_t removed; /* circle through the recency links */
+} sarki_frame;
+
+/* A thread that is inside a removal callback. */
+typedef struct sarki_reporter {
+    sarki_aword a_thread;
+    sarki_frame *frame;
+    sarki_a32 a_ref; /* the entry that is being reported; its block is not free yet */
+} sarki_reporter;
+
+enum { SARKI_LATENCY_HIT, SARKI_LATENCY_MISS, SARKI_LATENCY_SET, SARKI_LATENCY_KINDS };
+
+typedef struct sarki_histogram {
+    sarki_a64 a_buckets[SARK_CACHE_LATENCY_BUCKETS];
+    sarki_a64 a_max_ns;
+} sarki_histogram;
+
+/* Calls that were refused, by status. */
+#define SARKI_REJECTIONS 10u
+
+typedef struct sarki_cleaner {
+    sarki_mutex mutex;
+    sarki_condition wake;
+    sarki_thread thread;
+    bool running, stop;
+    sarki_a64 a_runs, a_last_us, a_total_us;
+} sarki_cleaner;
+
+struct sark_cache {
+    /* Set at creation. */
+    char *region;
+    char *recency_links, *expiry_links;
+    sarki_secret secret;
+    sarki_shard *shards;
+    sarki_bound *bounds;
+    uint32_t shard_count;
+    uint32_t max_entries;
+    int64_t ticks_per_ms; /* the clock's unit: a nanosecond, or a millisecond where injected */
+    int64_t coarse_lag;   /* the coarse clock is behind by at most this */
+    int64_t stamp_epoch_ns; /* when the cache was created: calibrates the stamps for the metrics */
+    uint64_t stamp_epoch;
+    sark_cache_config config; /* in force */
+    void *allocation;         /* what the allocator gave; NULL in a caller's buffer */
+    size_t allocation_bytes;
+    sarki_histogram *histograms; /* NULL: latencies are not sampled */
+    sarki_index index;
+    sarki_leases leases;
+    char apart_a[SARKI_APART];
+
+    sarki_stamps stamps;
+    sarki_a32 a_uses_deadlines; /* an entry had a deadline once */
+    char apart_b[SARKI_APART];
+
+    sarki_a32 a_count; /* places taken: entries in the index, and inserts under way */
+    sarki_a32 a_count_peak;
+    char apart_c[SARKI_APART];
+
+    sarki_memory memory;
+    char apart_d[SARKI_APART];
+
+    sarki_room room;
+    sarki_a32 a_reporters_used;
+    sarki_reporter reporters[SARKI_REPORTERS];
+    sarki_a64 a_rejected[SARKI_REJECTIONS];
+    sarki_cleaner cleaner;
+    sarki_mutex metrics_mutex;
+    sark_cache_metrics *baseline; /* counts at the last reset, guarded by metrics_mutex */
+    bool closing; /* destroy has begun: its callbacks may not insert */
+};
+
+static inline sarki_entry *sarki_entry_of(const sark_cache *cache, uint32_t ref)
+{
+    return sarki_entry_at(cache->region, ref);
+}
+
+static inline sarki_query sarki_query_of(const sark_cache *cache, const void *key, size_t key_bytes)
+{
+    uint64_t hash = SARKI_HASH(&cache->secret, key, key_bytes);
+    sarki_query query = {key, key_bytes, (uint32_t)(hash >> 32), (uint32_t)(hash & 0xffffu)};
+    sarki_prefetch(&cache->index.buckets[sarki_index_home(&cache->index, query.hash)]);
+    return query;
+}
+
+static inline uint32_t sarki_shard_number(const sark_cache *cache, uint32_t tag)
+{
+    return tag & (cache->shard_count - 1);
+}
+
+static inline sarki_bound *sarki_bound_of(const sark_cache *cache, const sarki_shard *shard)
+{
+    return &cache->bounds[shard - cache->shards];
+}
+
+/* The time, in the clock's unit, at the coarse clock's resolution; -1: the clock failed. */
+static inline int64_t sarki_now(const sark_cache *cache)
+{
+    if (!cache->config.clock.now_ms) return sarki_coarse_ns();
+    int64_t now = cache->config.clock.now_ms(cache->config.clock.context);
+    return now < 0 ? -1 : now;
+}
+
+/* The same from the precise clock. */
+static inline int64_t sarki_now_fine(const sark_cache *cache)
+{
+    return cache->config.clock.now_ms ? sarki_now(cache) : sarki_fine_ns();
+}
+
+/* The same, precise where a deadline is so near that the coarse clock may lag behind it. The
+   coarse clock costs a tenth of the precise one, and lets cache misses of consecutive hits
+   overlap. */
+static inline int64_t sarki_now_near(const sark_cache *cache, int64_t deadline)
+{
+    int64_t now = sarki_now(cache);
+    if (now < 0 || now >= deadline || deadline - now > cache->coarse_lag) return now;
+    return sarki_now_fine(cache);
+}
+
+/* Whether a deadline has passed; where the clock fails every one has. */
+static inline bool sarki_deadline_passed(const sark_cache *cache, int64_t deadline)
+{
+    if (deadline == SARKI_NEVER) return false;
+    int64_t now = sarki_now_near(cache, deadline);
+    return now < 0 || now >= deadline;
+}
+
+/* Whether an entry has expired, for readers and writers. The clock is read after the entry was
+   found, and only if need be. */
+static inline bool sarki_entry_expired(const sark_cache *cache, sarki_entry *entry)
+{
+    return sarki_deadline_passed(cache, sarki_entry_deadline(entry));
+}
+
+/* Entries in the index. */
+static uint64_t sarki_entries(const sark_cache *cache)
+{
+    uint64_t entries = 0;
+    for (uint32_t i = 0; i < cache->shard_count; i++) /* order: R1 */
+        entries += sarki_load32_relaxed(&cache->shards[i].a_entries);
+    return sarki_min64(entries, cache->max_entries); /* an entry may be seen in both its shards */
+}
+
+static void sarki_reject(sark_cache *cache, sark_cache_status status)
+{
+    sarki_add64_relaxed(&cache->a_rejected[-(int)status], 1); /* order: R1 */
+}
+
+/* ---- >>retired -------------------------------------------------------------------------------
+
+   Purpose. Removed entries wait here until no lease and no pin names them.
+
+   Invariants. Q1 a retired entry is in no index slot and no other list. Q2 one that stays after a
+   scan was named by a lease or pin during it.
+
+   Bounds. At most 32 entries or 1 / 64 of the region wait unscanned; one scan reads all leases
+   once. */
+
+static bool sarki_refs_contain(const uint32_t *refs, uint32_t count, uint32_t ref)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (refs[i] == ref) return true;
+    return false;
+}
+
+/* Frees what nobody reads. The memory lock is held. */
+static void sarki_retired_scan_locked(sark_cache *cache)
+{
+    sarki_memory *memory = &cache->memory;
+    uint32_t waiting = memory->retired, granules = 0, kept = 0;
+    uint32_t count = sarki_leases_scan(&cache->leases, memory->scan_refs);
+    memory->retired = 0;
+    while (waiting) {
+        uint32_t ref = waiting;
+        sarki_list_remove(cache->recency_links, &waiting, ref);
+        if (sarki_refs_contain(memory->scan_refs, count, ref)) {
+            sarki_list_append(cache->recency_links, &memory->retired, ref);
+            granules += sarki_block_size(&memory->arena, ref);
+            kept++;
+        } else {
+            SARKI_BYTES_WRITTEN(sarki_entry_of(cache, ref));
+            sarki_arena_release(&memory->arena, ref);
+        }
+    }
+    memory->retired_count = kept;
+    sarki_store32_relaxed(&memory->a_retired_granules, granules); /* order: R1, R4 memory lock */
+}
+
+/* Retires a circle of removed entries. */
+static void sarki_retire(sark_cache *cache, uint32_t removed)
+{
+    sarki_memory *memory = &cache->memory;
+    sarki_lock(&memory->mutex);
+    uint32_t granules = sarki_load32_relaxed(&memory->a_retired_granules); /* order: R4 */
+    uint32_t ref = removed;
+    do {
+        uint32_t size = sarki_block_size(&memory->arena, ref);
+        sarki_prefetch(sarki_block(&memory->arena, ref + size)); /* release looks at it */
+        granules += size;
+        memory->retired_count++;
+        ref = sarki_entry_of(cache, ref)->recency.next;
+    } while (ref != removed);
+    sarki_list_join(cache->recency_links, &memory->retired, removed);
+    sarki_store32_relaxed(&memory->a_retired_granules, granules); /* order: R1, R4 memory lock */
+    if (memory->retired_count >= SARKI_RETIRE_BATCH || granules >= memory->retired_limit)
+        sarki_retired_scan_locked(cache);
+    sarki_unlock(&memory->mutex);
+}
+
+/* Retires one entry, which is in no list. */
+static void sarki_retire_one(sark_cache *cache, uint32_t ref)
+{
+    sarki_link *link = &sarki_entry_of(cache, ref)->recency;
+    link->next = link->prev = ref;
+    sarki_retire(cache, ref);
+}
+
+/* ---- >>report --------------------------------------------------------------------------------
+
+   Purpose. Removal callbacks: each removed entry is reported once, when no lock is held, by the
+   thread that removed it, and retired after that.
+
+   A call collects what it removes in its frame, and flushes it. A thread inside a callback is
+   found in a small table; what its calls remove goes to the frame of the outermost one, which
+   reports it after the present callback returns: no recursion.
+
+   Access. reporters[i].a_thread: claimed by compare-and-swap from 0 (E11); frame belongs to that
+   thread, which alone looks for its own number. a_ref is read by whoever makes room.
+
+   Given up. More than 64 threads inside callbacks: the next one waits. */
+
+/* The frame of the callback in which the calling thread is; NULL: in none. */
+static sarki_frame *sarki_frame_outer(sark_cache *cache)
+{
+    if (!cache->config.on_remove) return NULL;
+    uintptr_t thread = sarki_thread_id();
+    uint32_t used = sarki_load32_relaxed(&cache->a_reporters_used); /* order: R2 own entry */
+    for (uint32_t i = 0; i < used; i++) /* order: R2 only this thread writes its own number */
+        if (sarki_loadword_relaxed(&cache->reporters[i].a_thread) == thread)
+            return cache->reporters[i].frame;
+    return NULL;
+}
+
+/* Claims a row of the table for the calling thread; NULL: all are taken. */
+static sarki_reporter *sarki_reporter_claim(sark_cache *cache)
+{
+    for (uint32_t i = 0; i < SARKI_REPORTERS; i++) {
+        sarki_aword *a_thread = &cache->reporters[i].a_thread;
+        if (!sarki_casword_acquire(a_thread, 0, sarki_thread_id())) continue; /* order: E11 */
+        uint32_t used = sarki_load32_relaxed(&cache->a_reporters_used); /* order: R3 the swap */
+        while (used <= i && !sarki_cas32_relaxed(&cache->a_reporters_used, used, i + 1)) /* R2 */
+            used = sarki_load32_relaxed(&cache->a_reporters_used); /* order: R3 the swap */
+        return &cache->reporters[i];
+    }
+    return NULL;
+}
+
+/* Tells those who wait for a place, for memory, or for a row of the table. */
+static inline void sarki_room_changed(sark_cache *cache)
+{
+    if (sarki_load32_seq_cst(&cache->room.a_waiting) == 0) return; /* order: E8, on x86 too */
+    sarki_lock(&cache->room.mutex);
+    sarki_wake_all(&cache->room.changed);
+    sarki_unlock(&cache->room.mutex);
+}
+
+static sarki_reporter *sarki_reporter_enter(sark_cache *cache, sarki_frame *frame)
+{
+    sarki_reporter *reporter = sarki_reporter_claim(cache);
+    while (!reporter) {
+        sarki_lock(&cache->room.mutex);
+        sarki_add32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 */
+        reporter = sarki_reporter_claim(cache);
+        if (!reporter) sarki_wait_ms(&cache->room.changed, &cache->room.mutex, 10);
+        sarki_sub32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 */
+        sarki_unlock(&cache->room.mutex);
+    }
+    reporter->frame = frame;
+    return reporter;
+}
+
+static void sarki_reporter_leave(sark_cache *cache, sarki_reporter *reporter)
+{
+    reporter->frame = NULL;
+    sarki_storeword_release(&reporter->a_thread, 0); /* order: E11 */
+    sarki_room_changed(cache);
+}
+
+static inline void sarki_frame_add(sark_cache *cache, sarki_frame *frame, uint32_t ref,
+                                   sark_cache_cause cause)
+{
+    sarki_list_append(cache->recency_links, &frame->removed, ref);
+    sarki_entry_of(cache, ref)->recency.place = (uint16_t)cause;
+}
+
+static void sarki_report(sark_cache *cache, sarki_entry *entry)
+{
+    SARKI_BYTES_READ(entry);
+    cache->config.on_remove(cache->config.on_remove_context, sarki_entry_key(entry),
+                            entry->key_bytes, sarki_entry_value(entry), entry->value_bytes,
+                            (sark_cache_cause)entry->recency.place);
+}
+
+/* Reports and retires what a frame has collected. No lock is held. */
+static void sarki_frame_flush(sark_cache *cache, sarki_frame *frame)
+{
+    if (!frame->removed) return;
+    sarki_frame *outer = sarki_frame_outer(cache);
+    if (outer) {
+        sarki_list_join(cache->recency_links, &outer->removed, frame->removed);
+    } else if (cache->config.on_remove) {
+        int cancel = sarki_cancel_defer();
+        sarki_reporter *reporter = sarki_reporter_enter(cache, frame);
+        while (frame->removed) {
+            uint32_t ref = frame->removed;
+            sarki_list_remove(cache->recency_links, &frame->removed, ref);
+            sarki_store32_release(&reporter->a_ref, ref); /* order: R3 a hint for room */
+            sarki_report(cache, sarki_entry_of(cache, ref));
+            sarki_store32_release(&reporter->a_ref, 0); /* order: R4, the memory lock comes next */
+            sarki_retire_one(cache, ref);
+        }
+        sarki_reporter_leave(cache, reporter);
+        sarki_cancel_allow(cancel);
+    } else {
+        sarki_retire(cache, frame->removed);
+    }
+    frame->removed = 0;
+}
+
+/* ---- >>recency -------------------------------------------------------------------------------
+
+   Purpose. The least recently used entry of a shard, and the entries that leave or join it.
+
+   A hit only stores a stamp. New entries stand in a FIFO; inserts come in the order of stamps, so
+   while its head is untouched (odd stamp) no entry of the FIFO is older. A head that was touched
+   moves to the wheel, by the stamp it has then; an entry of the wheel that was touched is placed
+   again when it is looked at. The victim is the older of an untouched FIFO head and an untouched
+   wheel minimum. So each hit causes at most one re-placing, paid by the insert that needs room.
+
+   Invariants. V1 stamps only grow, so a place in the wheel is a lower bound (one that a stopped
+   reader set back counts as the wheel's floor). V2 no key of the wheel below the stamp of an
+   untouched FIFO head is left behind when that head is taken.
+
+   Bounds. At most SARKI_MOVES re-placings a hold; then the caller comes again.
+
+   Given up. Among entries touched since the search began any may be taken: one hot entry would
+   otherwise make the search follow it for ever. */
+
+static inline bool sarki_moves_left(const sarki_shard *shard)
+{
+    return shard->hold_moves < SARKI_MOVES;
+}
+
+static inline void sarki_count_move(sarki_shard *shard)
+{
+    shard->hold_moves++;
+    sarki_count_locked(&shard->a_recency_moves, 1);
+}
+
+static inline void sarki_fifo_remove(sark_cache *cache, sarki_shard *shard, uint32_t ref)
+{
+    sarki_list_remove(cache->recency_links, &shard->fifo, ref);
+    shard->fifo_count--;
+}
+
+/* Moves the FIFO's head, which was touched, to the wheel. */
+static void sarki_fifo_to_wheel(sark_cache *cache, sarki_shard *shard)
+{
+    uint32_t ref = shard->fifo;
+    sarki_fifo_remove(cache, shard, ref);
+    sarki_wheel_insert(&shard->recency, ref, sarki_entry_settle(sarki_entry_of(cache, ref)));
+    sarki_count_move(shard);
+}
+
+/* The wheel's oldest entry and its key, where one look tells; otherwise 0 and one step nearer. */
+static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64_t *key)
+{
+    sarki_wheel *wheel = &shard->recency;
+    sarki_slot slot;
+    uint32_t ref = wheel->pending;
+    if (!ref && sarki_wheel_lowest(wheel, &slot)) {
+        ref = wheel->heads[slot.place];
+        sarki_entry *entry = sarki_entry_of(cache, ref);
+        if (entry->recency.next != ref && slot.low != slot.high) {
+            sarki_wheel_open(wheel, &slot);
+            return 0;
+        }
+        uint64_t stamp = sarki_load64_relaxed(&entry->a_stamp); /* order: R3 settle, below */
+        if (sarki_stamp_is_placed(stamp)) {
+            *key = stamp & ~(uint64_t)1;
+            return ref;
+        }
+    }
+    sarki_wheel_replace(wheel, ref, sarki_entry_settle(sarki_entry_of(cache, ref)));
+    sarki_count_move(shard);
+    return 0;
+}
+
+static inline uint32_t sarki_wheel_any(const sarki_wheel *wheel)
+{
+    sarki_slot slot;
+    if (wheel->pending) return wheel->pending;
+    return sarki_wheel_lowest(wheel, &slot) ? wheel->heads[slot.place] : 0;
+}
+
+/* The oldest entry of a shard.
+   limit   the lowest bound of another shard: above it the oldest entry is not here
+   start   when the search began: entries touched since are not ordered any further
+   *bound  in: the shard's lower bound; out: a better one
+   Returns the entry; 0 where another shard has to be looked at, or moves ran out, or no entry is
+   here (*bound is SARKI_NONE). */
+static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shard, uint64_t limit,
+                                            uint64_t start, uint64_t *bound)
+{
+    for (;;) {
+        uint32_t head = shard->fifo, ref = 0;
+        uint64_t first = SARKI_NONE, lowest = sarki_wheel_bound(&shard->recency);
+        if (head) {
+            first = sarki_load64_relaxed(&sarki_entry_of(cache, head)->a_stamp); /* order: R3 */
+            if (!sarki_stamp_is_placed(first)) {
+                if (!sarki_moves_left(shard)) return 0;
+                sarki_fifo_to_wheel(cache, shard);
+                continue;
+            }
+            first &= ~(uint64_t)1;
+        }
+        if (first > lowest && lowest < start) {
+            if (lowest > *bound) *bound = lowest;
+            if (lowest > limit || !sarki_moves_left(shard)) return 0;
+            ref = sarki_recency_step(cache, shard, &lowest);
+            if (!ref) continue;
+        }
+        *bound = sarki_min64(first, lowest);
+        if (*bound == SARKI_NONE || (*bound > limit && limit < start)) return 0;
+        if (first <= lowest) return head;
+        return ref ? ref : sarki_wheel_any(&shard->recency);
+    }
+}
+
+/* A deadline below the wheel's floor: either it has passed while the entry was written, and the
+   floor serves as well, or the clock went back, and the wheel starts anew. */
+static uint64_t sarki_expiry_late(sark_cache *cache, sarki_shard *shard, uint32_t ref,
+                                  uint64_t key)
+{
+    int64_t now = sarki_now(cache);
+    if (now < 0 || (uint64_t)now < shard->expiry.floor) {
+        sarki_wheel_restart(&shard->expiry, key);
+        return key;
+    }
+    sarki_expiry *expiry = sarki_entry_expiry(sarki_entry_of(cache, ref));
+    sarki_store64_relaxed(&expiry->a_deadline, shard->expiry.floor); /* order: R4 shard's lock */
+    return shard->expiry.floor;
+}
+
+/* Joins an entry to the order of expiry, unless it never expires. */
+static void sarki_expiry_link_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
+                                     int64_t deadline)
+{
+    if (deadline == SARKI_NEVER) return;
+    sarki_bound *bound = sarki_bound_of(cache, shard);
+    uint64_t key = (uint64_t)deadline;
+    if (sarki_load32_relaxed(&cache->a_uses_deadlines) == 0) /* order: R1 a hint */
+        sarki_store32_relaxed(&cache->a_uses_deadlines, 1);  /* order: R1 */
+    if (key < shard->expiry.floor) key = sarki_expiry_late(cache, shard, ref, key);
+    sarki_wheel_insert(&shard->expiry, ref, key);
+    if (key < sarki_load64_relaxed(&bound->a_next_deadline)) /* order: R4 the shard's lock */
+        sarki_store64_relaxed(&bound->a_next_deadline, key); /* order: R1, R4 */
+}
+
+/* Bytes of an entry's key and value, counted in or out. */
+static inline void sarki_payload_locked(sarki_shard *shard, const sarki_entry *entry, bool in)
+{
+    uint64_t bytes = (uint64_t)entry->key_bytes + entry->value_bytes;
+    sarki_count_locked(&shard->a_payload_bytes, in ? bytes : 0 - bytes);
+}
+
+/* Joins an entry to its shard, before it is published. */
+static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
+                                    int64_t deadline)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    sarki_bound *bound = sarki_bound_of(cache, shard);
+    uint64_t stamp = sarki_stamp_next(&cache->stamps, &shard->a_last_stamp);
+    sarki_init64(&entry->a_stamp, stamp | 1);
+    entry->version_low = (uint32_t)++shard->last_version;
+    entry->version_high = (uint16_t)(shard->last_version >> 32);
+    sarki_list_append(cache->recency_links, &shard->fifo, ref);
+    entry->recency.place = SARKI_IN_FIFO;
+    shard->fifo_count++;
+    shard->generation++;
+    sarki_payload_locked(shard, entry, true);
+    if (sarki_load64_relaxed(&bound->a_oldest) > stamp) /* order: R4 the shard's lock */
+        sarki_store64_seq_cst(&bound->a_oldest, stamp); /* order: E8 needed on x86 too */
+    sarki_expiry_link_locked(cache, shard, ref, deadline);
+}
+
+/* Takes an entry out of the shard's orders. */
+static void sarki_shard_unlink_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    if (entry->recency.place == SARKI_IN_FIFO) sarki_fifo_remove(cache, shard, ref);
+    else sarki_wheel_remove(&shard->recency, ref);
+    if (sarki_entry_deadline(entry) != SARKI_NEVER) sarki_wheel_remove(&shard->expiry, ref);
+    shard->generation++;
+    sarki_payload_locked(shard, entry, false);
+    if (shard->fifo_count == 0 && shard->recency.count == 0) /* order: R4, and E8 when it ends */
+        sarki_store64_relaxed(&sarki_bound_of(cache, shard)->a_oldest, SARKI_NONE);
+}
+
+/* Removes an entry: out of the index, out of the shard, into the frame. Its place stays taken. */
+static void sarki_remove_locked(sark_cache *cache, sarki_shard *shard, sarki_spot spot,
+                                uint32_t ref, sark_cache_cause cause, sarki_frame *frame)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    sarki_index_remove_locked(&cache->index, spot, entry->hash);
+    sarki_shard_unlink_locked(cache, shard, ref);
+    /* order: R1, R4 the shard's lock */
+    sarki_store32_relaxed(&shard->a_entries, sarki_load32_relaxed(&shard->a_entries) - 1);
+    sarki_frame_add(cache, frame, ref, cause);
+}
+
+/* Asks for what the next eviction from a shard will look at: the bucket of its oldest entry, and
+   the entry behind it. */
+static void sarki_victim_prefetch(const sark_cache *cache, const sarki_shard *shard)
+{
+    if (!shard->fifo) return;
+    const sarki_entry *head = sarki_entry_of(cache, shard->fifo);
+    sarki_prefetch(&cache->index.buckets[sarki_index_home(&cache->index, head->hash)]);
+    sarki_prefetch(sarki_entry_of(cache, head->recency.next));
+}
+
+/* Gives places back. */
+static void sarki_places_give_back(sark_cache *cache, uint32_t places)
+{
+    sarki_sub32_seq_cst(&cache->a_count, places); /* order: E8 */
+    sarki_room_changed(cache);
+}
+
+/* ---- >>evict ---------------------------------------------------------------------------------
+
+   Purpose. The victim of the whole cache: an expired entry if there is one, else the oldest.
+
+   Each shard publishes a lower bound of its stamps. The search locks the shard with the lowest,
+   refines it until its oldest entry is known and not above the bounds of the others, or goes on
+   to the next. Shards whose bound is at or above the start of the search are not refined.
+
+   Bounds. Reads the bounds of all shards a round; a round without a victim raises a bound or has
+   paid SARKI_MOVES re-placings that hits had caused. */
+
+/* What a victim is needed for. */
+typedef enum sarki_purpose { SARKI_FOR_ENTRIES, SARKI_FOR_BYTES } sarki_purpose;
+
+/* An expired entry of a shard; 0: none, or moves ran out (*bound is not above now). */
+static uint32_t sarki_expiry_find_locked(sark_cache *cache, sarki_shard *shard, int64_t now,
+                                         uint64_t *bound)
+{
+    sarki_wheel *wheel = &shard->expiry;
+    sarki_slot slot;
+    while (sarki_moves_left(shard)) {
+        uint32_t ref = wheel->pending;
+        if (ref) {
+            int64_t deadline = sarki_entry_deadline(sarki_entry_of(cache, ref));
+            *bound = wheel->floor;
+            if (deadline <= now) return ref; /* no need to place what leaves */
+            sarki_wheel_replace(wheel, ref, (uint64_t)deadline);
+            shard->hold_moves++;
+            continue;
+        }
+        *bound = SARKI_NONE;
+        if (!sarki_wheel_lowest(wheel, &slot)) return 0;
+        *bound = slot.low;
+        if (slot.low > (uint64_t)now) return 0;
+        ref = wheel->heads[slot.place];
+        if (slot.high <= (uint64_t)now) return ref;
+        if (sarki_entry_expiry(sarki_entry_of(cache, ref))->link.next == ref) {
+            *bound = (uint64_t)sarki_entry_deadline(sarki_entry_of(cache, ref));
+            return *bound <= (uint64_t)now ? ref : 0;
+        }
+        sarki_wheel_open(wheel, &slot);
+    }
+    *bound = sarki_wheel_bound(wheel);
+    return 0;
+}
+
+/* Removes up to max expired entries of a shard, in one hold of its lock. Their places stay taken.
+   Returns how many; *more: others may be left. */
+static uint32_t sarki_expire_shard(sark_cache *cache, sarki_shard *shard, int64_t now,
+                                   uint32_t max, bool by_cleanup, sarki_frame *frame, bool *more)
+{
+    uint32_t removed = 0, ref = 0;
+    uint64_t bound = SARKI_NONE;
+    sarki_shard_lock(shard);
+    do {
+        ref = sarki_expiry_find_locked(cache, shard, now, &bound);
+        if (!ref) break;
+        sarki_entry *entry = sarki_entry_of(cache, ref);
+        sarki_spot spot = sarki_index_spot_locked(&cache->index, entry->hash, ref);
+        sarki_remove_locked(cache, shard, spot, ref, SARK_CACHE_EXPIRED, frame);
+        shard->hold_moves++;
+    } while (++removed < max && sarki_moves_left(shard));
+    sarki_count_locked(by_cleanup ? &shard->a_expired_by_cleanup : &shard->a_expired_by_writers,
+                       removed);
+    if (ref) bound = sarki_wheel_bound(&shard->expiry);
+    /* order: R4 the shard's lock; elsewhere a lower bound */
+    sarki_store64_relaxed(&sarki_bound_of(cache, shard)->a_next_deadline, bound);
+    *more = bound <= (uint64_t)now;
+    sarki_shard_unlock(shard);
+    return removed;
+}
+
+/* No deadline of the whole cache is below this. */
+static int64_t sarki_next_deadline(const sark_cache *cache)
+{
+    uint64_t next = SARKI_NEVER;
+    for (uint32_t i = 0; i < cache->shard_count; i++) /* order: R1 a lower bound */
+        next = sarki_min64(next, sarki_load64_relaxed(&cache->bounds[i].a_next_deadline));
+    return (int64_t)next;
+}
+
+/* Removes one expired entry of the whole cache; its place stays taken. */
+static bool sarki_expire_one(sark_cache *cache, sarki_frame *frame)
+{
+    if (sarki_load32_relaxed(&cache->a_uses_deadlines) == 0) return false; /* order: R1 a hint */
+    int64_t next = sarki_next_deadline(cache), now = sarki_now_near(cache, next);
+    if (now < 0 || next > now) return false;
+    for (uint32_t i = 0; i < cache->shard_count; i++) {
+        /* order: R1 a lower bound; who has just written one knows it */
+        bool more = sarki_load64_relaxed(&cache->bounds[i].a_next_deadline) <= (uint64_t)now;
+        while (more)
+            if (sarki_expire_shard(cache, &cache->shards[i], now, 1, false, frame, &more))
+                return true;
+    }
+    return false;
+}
+
+/* The shard with the lowest bound, and the lowest of the others; NULL where all are empty. */
+static sarki_shard *sarki_search_pick(sark_cache *cache, uint64_t *limit)
+{
+    uint64_t lowest = SARKI_NONE, second = SARKI_NONE;
+    uint32_t chosen = 0;
+    for (uint32_t i = 0; i < cache->shard_count; i++) {
+        uint64_t bound = sarki_load64_seq_cst(&cache->bounds[i].a_oldest); /* order: E8 */
+        bool lower = bound < lowest; /* without branches: which one it is cannot be predicted */
+        second = sarki_min64(second, lower ? lowest : bound);
+        chosen = lower ? i : chosen;
+        lowest = lower ? bound : lowest;
+    }
+    *limit = second;
+    return lowest == SARKI_NONE ? NULL : &cache->shards[chosen];
+}
+
+/* A search for a victim. */
+typedef struct sarki_search {
+    sarki_purpose purpose;
+    uint64_t limit; /* the lowest bound of the other shards */
+    uint64_t start; /* when it began; SARKI_NONE: in the first round, which mostly finds it */
+    const sarki_query *kept; /* a key that may not be the victim; NULL: none */
+    uint32_t kept_met;       /* how often it would have been */
+} sarki_search;
+
+/* Whether an entry is the kept one, which is then touched, so that it is not met at once again. */
+static bool sarki_search_keeps(sark_cache *cache, sarki_shard *shard, sarki_search *search,
+                               uint32_t ref)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    if (!search->kept) return false;
+    if (!sarki_entry_has_key(entry, search->kept->key, search->kept->key_bytes)) return false;
+    sarki_entry_touch(entry, sarki_stamp_next(&cache->stamps, &shard->a_last_stamp));
+    search->kept_met++;
+    return true;
+}
+
+/* One round of the search in one shard; true: it found and removed the victim. */
+static bool sarki_search_round(sark_cache *cache, sarki_shard *shard, sarki_search *search,
+                               sarki_frame *frame)
+{
+    sarki_bound *published = sarki_bound_of(cache, shard);
+    sarki_shard_lock(shard);
+    uint64_t bound = sarki_load64_relaxed(&published->a_oldest); /* order: R4 the shard's lock */
+    uint32_t ref = sarki_recency_oldest_locked(cache, shard, search->limit, search->start, &bound);
+    if (bound != SARKI_NONE) /* order: R4 the shard's lock; elsewhere a lower bound */
+        sarki_store64_relaxed(&published->a_oldest, bound);
+    if (ref && sarki_search_keeps(cache, shard, search, ref)) ref = 0;
+    if (ref) {
+        uint32_t hash = sarki_entry_of(cache, ref)->hash;
+        sarki_spot spot = sarki_index_spot_locked(&cache->index, hash, ref);
+        sarki_remove_locked(cache, shard, spot, ref, SARK_CACHE_EVICTED, frame);
+        sarki_count_locked(search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
+                                                                : &shard->a_evicted_for_bytes, 1);
+        sarki_victim_prefetch(cache, shard);
+    }
+    sarki_shard_unlock(shard);
+    return ref != 0;
+}
+
+/* Removes the victim of the whole cache; its place stays taken.
+   kept  a key that may not be the victim; NULL: none
+   False: there is no entry, or only the kept one. */
+static bool sarki_evict(sark_cache *cache, sarki_purpose purpose, const sarki_query *kept,
+                        sarki_frame *frame)
+{
+    if (sarki_expire_one(cache, frame)) return true;
+    sarki_search search = {purpose, 0, SARKI_NONE, kept, 0};
+    sarki_shard *shard = sarki_search_pick(cache, &search.limit);
+    while (shard && !sarki_search_round(cache, shard, &search, frame)) {
+        if (search.kept_met > 1) return false;
+        if (search.start == SARKI_NONE) search.start = sarki_stamp_now(&cache->stamps);
+        shard = sarki_search_pick(cache, &search.limit);
+    }
+    return shard != NULL;
+}
+
+/* ---- >>room ----------------------------------------------------------------------------------
+
+   Purpose. A place (max_entries) and memory (max_bytes) for an insert.
+
+   A place is reserved where the count is below max_entries, or inherited from a victim. Where no
+   entry can be evicted, all places belong to inserts under way: the call waits until one of them
+   has ended.
+
+   Memory: who finds none takes a turn, first come, first served, and until he has his block
+   nobody else takes memory. He evicts, oldest first, until there is a gap; while a callback is
+   told of a victim he gives the turn up, for it may wait for others. Pins that leave no gap are
+   found before anything is evicted. The key's own entry leaves last, or not at all.
+
+   Inside a removal callback nobody waits and nobody takes a turn: the entry that is being
+   reported may be the very memory or place that others wait for.
+
+   Bounds. Who waits sleeps, and is woken by each change. Where a block is held for seconds by a
+   callback, a lease or an insert under way, the call gives up (BUSY). */
+
+#define SARKI_ROOM_PATIENCE 10000u /* waits of at most a millisecond, mostly woken at once */
+
+/* Reserves a place, if the count is below max_entries. */
+static bool sarki_place_reserve(sark_cache *cache)
+{
+    for (;;) {
+        uint32_t count = sarki_load32_seq_cst(&cache->a_count); /* order: E8, R3 the swap */
+        if (count >= cache->max_entries) return false;
+        if (!sarki_cas32_relaxed(&cache->a_count, count, count + 1)) continue; /* order: R3 */
+        if (count + 1 > sarki_load32_relaxed(&cache->a_count_peak)) /* order: R1 */
+            sarki_store32_relaxed(&cache->a_count_peak, count + 1); /* order: R1 */
+        return true;
+    }
+}
+
+/* Sleeps until something changes, unless a place or an entry to evict is there. */
+static void sarki_place_wait(sark_cache *cache)
+{
+    uint64_t limit = 0;
+    sarki_lock(&cache->room.mutex);
+    sarki_add32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 needed on x86 too */
+    if (!sarki_search_pick(cache, &limit) &&
+        sarki_load32_seq_cst(&cache->a_count) >= cache->max_entries) /* order: E8 */
+        sarki_wait(&cache->room.changed, &cache->room.mutex);
+    sarki_sub32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 */
+    sarki_unlock(&cache->room.mutex);
+}
+
+/* Takes a place: inherited or reserved. False: only inside a callback, where none is to be had. */
+static bool sarki_place_take(sark_cache *cache, sarki_frame *frame)
+{
+    while (!sarki_evict(cache, SARKI_FOR_ENTRIES, NULL, frame) && !sarki_place_reserve(cache)) {
+        if (sarki_frame_outer(cache)) return false;
+        sarki_place_wait(cache);
+    }
+    return true;
+}
+
+/* A block, if memory allows; 0 also where somebody else has the turn. */
+static uint32_t sarki_memory_take(sark_cache *cache, uint32_t granules, bool has_turn)
+{
+    sarki_memory *memory = &cache->memory;
+    uint32_t ref = 0;
+    sarki_lock(&memory->mutex);
+    if (has_turn || !memory->turn_taken) {
+        ref = sarki_arena_allocate(&memory->arena, granules);
+        if (!ref && memory->retired) {
+            sarki_retired_scan_locked(cache);
+            ref = sarki_arena_allocate(&memory->arena, granules);
+        }
+    }
+    sarki_unlock(&memory->mutex);
+    return ref;
+}
+
+static void sarki_memory_give_back(sark_cache *cache, uint32_t ref)
+{
+    sarki_lock(&cache->memory.mutex);
+    sarki_arena_release(&cache->memory.arena, ref);
+    sarki_unlock(&cache->memory.mutex);
+    sarki_room_changed(cache);
+}
+
+/* The block of a pin that is out; 0: none. The memory lock is held, so it is not freed. */
+static uint32_t sarki_pin_block_locked(const sarki_pin *pin)
+{
+    uint32_t sequence = sarki_load32_acquire(&pin->a_sequence); /* order: E9 */
+    uint32_t ref = sarki_load32_acquire(&pin->a_ref);           /* order: E9 */
+    /* order: E9 the same use of the pin, before and after; else its ref may be one that was not
+       re-checked, of a block that is gone */
+    bool same = sequence == sarki_load32_acquire(&pin->a_sequence);
+    return same && (sequence & 1) ? ref : 0;
+}
+
+/* Notes the blocks that cannot be freed now: pinned, kept (0: none), or, if asked for, being
+   reported, in the order of their addresses. The memory lock is held. Returns their number. */
+static uint32_t sarki_obstacles_locked(sark_cache *cache, uint32_t kept, bool reported,
+                                       uint32_t *refs)
+{
+    uint32_t count = 0, reporters = 0;
+    if (reported) reporters = sarki_load32_relaxed(&cache->a_reporters_used); /* order: R3 */
+    uint32_t candidates = cache->leases.pin_count + reporters + 1;
+    for (uint32_t i = 0; i < candidates; i++) {
+        uint32_t ref = kept;
+        if (i < cache->leases.pin_count)
+            ref = sarki_pin_block_locked(&cache->leases.pins[i]);
+        else if (i + 1 < candidates) /* order: R4 cleared before the memory lock is taken */
+            ref = sarki_load32_acquire(&cache->reporters[i - cache->leases.pin_count].a_ref);
+        if (ref <= SARKI_CLAIMED) continue;
+        uint32_t at = count++;
+        for (; at > 0 && refs[at - 1] > ref; at--) refs[at] = refs[at - 1];
+        refs[at] = ref;
+    }
+    return count;
+}
+
+/* Whether pins leave a gap of so many granules, whatever else is evicted but the entry kept (0:
+   none; its shard's lock is held); reported: and entries that are being reported. */
+static bool sarki_room_possible(sark_cache *cache, uint32_t granules, uint32_t kept, bool reported)
+{
+    sarki_memory *memory = &cache->memory;
+    uint32_t from = memory->arena.first;
+    bool possible = false;
+    sarki_lock(&memory->mutex);
+    uint32_t count = sarki_obstacles_locked(cache, kept, reported, memory->scan_refs);
+    for (uint32_t i = 0; i < count && !possible; i++) {
+        uint32_t ref = memory->scan_refs[i];
+        possible = ref >= from && ref - from >= granules;
+        if (ref >= from) from = ref + sarki_block_size(&memory->arena, ref);
+    }
+    possible = possible || memory->arena.end - from >= granules;
+    sarki_unlock(&memory->mutex);
+    return possible;
+}
+
+static void sarki_turn_set(sark_cache *cache, bool taken)
+{
+    sarki_lock(&cache->memory.mutex);
+    cache->memory.turn_taken = taken;
+    sarki_unlock(&cache->memory.mutex);
+}
+
+/* Waits for the turn to make room. */
+static void sarki_turn_enter(sark_cache *cache)
+{
+    sarki_room *room = &cache->room;
+    sarki_lock(&room->mutex);
+    uint32_t ticket = room->next_ticket++;
+    while (room->serving != ticket) sarki_wait(&room->changed, &room->mutex);
+    sarki_unlock(&room->mutex);
+    sarki_turn_set(cache, true);
+}
+
+static void sarki_turn_leave(sark_cache *cache)
+{
+    sarki_turn_set(cache, false);
+    sarki_lock(&cache->room.mutex);
+    cache->room.serving++;
+    sarki_wake_all(&cache->room.changed);
+    sarki_unlock(&cache->room.mutex);
+}
+
+/* The key for which room is made. Its own entry is touched first, so that it leaves last. */
+typedef struct sarki_own {
+    const sarki_query *query;
+    bool keep; /* rather no room than to evict it */
+} sarki_own;
+
+/* Touches the key's own entry, if there can be room without evicting more than it may. */
+static bool sarki_own_touch(sark_cache *cache, const sarki_own *own, uint32_t granules)
+{
+    sarki_spot spot;
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, own->query->tag)];
+    sarki_shard_lock(shard);
+    uint32_t ref = sarki_index_find_locked(&cache->index, cache->region, own->query, &spot);
+    bool possible = sarki_room_possible(cache, granules, own->keep ? ref : 0, false);
+    if (ref && possible)
+        sarki_entry_touch(sarki_entry_of(cache, ref),
+                          sarki_stamp_next(&cache->stamps, &shard->a_last_stamp));
+    sarki_shard_unlock(shard);
+    return possible;
+}
+
+/* Reports what was evicted. The turn is given up meanwhile: a callback may wait for a thread that
+   waits for it. */
+static void sarki_turn_flush(sark_cache *cache, sarki_frame *frame)
+{
+    bool reports = cache->config.on_remove != NULL;
+    if (reports) sarki_turn_leave(cache);
+    sarki_frame_flush(cache, frame);
+    if (reports) sarki_turn_enter(cache);
+}
+
+static void sarki_room_sleep(sark_cache *cache)
+{
+    sarki_lock(&cache->room.mutex);
+    sarki_wait_ms(&cache->room.changed, &cache->room.mutex, 1);
+    sarki_unlock(&cache->room.mutex);
+}
+
+/* Evicts until there is a block. The turn is held. While a callback under way leaves no gap, or
+   what is left belongs to inserts under way, it sleeps. 0: pins leave no gap, patience has ended,
+   or callbacks took what was freed as often as there are entries. */
+static uint32_t sarki_room_make(sark_cache *cache, uint32_t granules, const sarki_own *own,
+                                sarki_frame *frame)
+{
+    uint32_t patience = SARKI_ROOM_PATIENCE;
+    uint64_t victims = 16 * (sarki_entries(cache) + SARKI_MOVES);
+    for (;;) {
+        uint32_t ref = sarki_memory_take(cache, granules, true);
+        if (ref || patience == 0 || !sarki_own_touch(cache, own, granules)) return ref;
+        if (victims > 0 && sarki_room_possible(cache, granules, 0, true) &&
+            sarki_evict(cache, SARKI_FOR_BYTES, own->keep ? own->query : NULL, frame)) {
+            victims--;
+            sarki_places_give_back(cache, 1);
+            sarki_turn_flush(cache, frame);
+        } else {
+            sarki_room_sleep(cache);
+            patience = victims > 0 ? patience - 1 : 0;
+        }
+    }
+}
+
+/* A block of so many granules; 0: BUSY. Reports what it evicts. */
+static uint32_t sarki_room_take(sark_cache *cache, uint32_t granules, const sarki_own *own,
+                                sarki_frame *frame)
+{
+    uint32_t ref = sarki_memory_take(cache, granules, false);
+    if (ref || sarki_frame_outer(cache)) return ref;
+    sarki_turn_enter(cache);
+    ref = sarki_room_make(cache, granules, own, frame);
+    sarki_turn_leave(cache);
+    return ref;
+}
+
+/* ---- >>reading -------------------------------------------------------------------------------
+
+   Purpose. get and its kin: find, compare, check the deadline, copy, stamp.
+
+   The entry is protected by a lease (or a pin), else by the lock of its key's shard: where no
+   lease is free, the re-check failed 16 times, or 64-bit atomics are not lock-free.
+
+   Bounds. No lock, and no wait but for the exceptions above, each counted. */
+
+/* What a read found, and what protects it. */
+typedef struct sarki_reading {
+    sarki_hold hold;
+    sarki_shard *locked; /* the shard whose lock is held instead; NULL: the hold protects */
+    sarki_entry *entry;  /* NULL: absent */
+    uint32_t ref;
+    bool no_pin;
+} sarki_reading;
+
+/* Reads under the lock of the key's shard. */
+static void sarki_read_locked(sark_cache *cache, const sarki_query *query, sarki_reading *reading)
+{
+    sarki_spot spot;
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query->tag)];
+    sarki_hold_end(&reading->hold);
+    sarki_shard_lock(shard);
+    sarki_count_locked(&shard->a_fallbacks, 1);
+    reading->locked = shard;
+    reading->ref = sarki_index_find_locked(&cache->index, cache->region, query, &spot);
+    reading->entry = reading->ref ? sarki_entry_of(cache, reading->ref) : NULL;
+    if (!reading->ref || !reading->hold.wants_pin) return;
+    reading->no_pin = !sarki_hold_ref(&cache->leases, &reading->hold, reading->ref);
+    if (reading->no_pin) reading->entry = NULL;
+}
+
+/* Finds the entry of a key and protects it until sarki_read_end. */
+static inline void sarki_read_begin(sark_cache *cache, const sarki_query *query, bool wants_pin,
+                                    sarki_reading *reading)
+{
+    sarki_hold_begin(&cache->leases, wants_pin, &reading->hold);
+    reading->locked = NULL;
+    reading->entry = NULL;
+    reading->ref = 0;
+    reading->no_pin = false;
+    for (uint32_t tries = 0; SARKI_WIDE && tries < SARKI_RECHECKS; tries++) {
+        sarki_found found = sarki_find_once(&cache->index, cache->region, &cache->leases, query,
+                                            &reading->hold, &reading->ref);
+        if (found == SARKI_FOUND) reading->entry = sarki_entry_of(cache, reading->ref);
+        if (found == SARKI_FOUND || found == SARKI_ABSENT) return;
+        reading->no_pin = found == SARKI_NO_LEASE && wants_pin;
+        if (reading->no_pin) return;
+        if (found == SARKI_NO_LEASE) break;
+    }
+    sarki_read_locked(cache, query, reading);
+}
+
+static inline void sarki_read_end(sarki_reading *reading)
+{
+    sarki_hold_end(&reading->hold);
+    if (reading->locked) sarki_shard_unlock(reading->locked);
+}
+
+static inline sarki_lease *sarki_home_lease(sark_cache *cache, const sarki_reading *reading)
+{
+    return sarki_lease_at(&cache->leases, reading->hold.home);
+}
+
+/* Counts a hit and makes the entry the most recently used. */
+static inline void sarki_read_hit(sark_cache *cache, sarki_reading *reading)
+{
+    sarki_lease *lease = reading->hold.lease;
+    if (!reading->locked && lease) {
+        sarki_entry_touch(reading->entry, sarki_stamp_next(&cache->stamps, &lease->a_last_stamp));
+        uint64_t hits = sarki_load64_relaxed(&lease->a_hits); /* order: R2 the lease is held */
+        sarki_store64_relaxed(&lease->a_hits, hits + 1);      /* order: R1, R2 */
+    } else if (reading->locked) {
+        sarki_shard *shard = reading->locked;
+        sarki_entry_touch(reading->entry, sarki_stamp_next(&cache->stamps, &shard->a_last_stamp));
+        sarki_count_locked(&shard->a_hits, 1);
+    } else {
+        sarki_entry_touch(reading->entry, sarki_stamp_now(&cache->stamps));
+        sarki_add64_relaxed(&sarki_home_lease(cache, reading)->a_pin_hits, 1); /* order: R1 */
+    }
+}
+
+/* Counts a miss, of a key that is absent or an entry that has expired. */
+static inline void sarki_read_miss(sark_cache *cache, const sarki_reading *reading)
+{
+    sarki_lease *home = sarki_home_lease(cache, reading);
+    sarki_add64_relaxed(&home->a_misses, 1);                             /* order: R1 */
+    if (reading->entry) sarki_add64_relaxed(&home->a_misses_expired, 1); /* order: R1 */
+}
+
+/* Copies a value out. OK or SHORT_BUFFER; the size is told in both cases. */
+static inline sark_cache_status sarki_value_copy(sarki_entry *entry, void *value,
+                                                 size_t value_capacity, size_t *value_bytes)
+{
+    size_t bytes = entry->value_bytes;
+    SARKI_BYTES_READ(entry);
+    if (value_bytes) *value_bytes = bytes;
+    if (bytes > value_capacity) return SARK_CACHE_SHORT_BUFFER;
+    if (bytes > 0) memcpy(value, sarki_entry_value(entry), bytes);
+    return SARK_CACHE_OK;
+}
+
+/* What is wrong with a key; OK: nothing. */
+static inline sark_cache_status sarki_key_status(const sark_cache *cache, const void *key,
+                                                 size_t key_bytes)
+{
+    if (!cache || (!key && key_bytes > 0)) return SARK_CACHE_BAD_ARGUMENT;
+    return key_bytes > SARK_CACHE_MAX_KEY_BYTES ? SARK_CACHE_BAD_KEY : SARK_CACHE_OK;
+}
+
+static sark_cache_status sarki_refuse(sark_cache *cache, sark_cache_status status)
+{
+    if (cache) sarki_reject(cache, status);
+    return status;
+}
+
+/* When a call that is to be timed began, in nanoseconds; 0: it is not timed. */
+static int64_t sarki_latency_begin(sark_cache *cache);
+static void sarki_latency_end(sark_cache *cache, int64_t begin_ns, int kind);
+
+/* get, and peek where counted is false. */
+static inline sark_cache_status sarki_get(sark_cache *cache, const void *key, size_t key_bytes,
+                                          void *value, size_t value_capacity, size_t *value_bytes,
+                                          bool counted)
+{
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (status == SARK_CACHE_OK && !value && value_capacity > 0) status = SARK_CACHE_BAD_ARGUMENT;
+    if (status != SARK_CACHE_OK) return counted ? sarki_refuse(cache, status) : status;
+    int64_t begin_ns = counted && cache->histograms ? sarki_latency_begin(cache) : 0;
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_reading reading;
+    sarki_read_begin(cache, &query, false, &reading);
+    status = SARK_CACHE_MISS;
+    if (reading.entry && !sarki_entry_expired(cache, reading.entry)) {
+        status = sarki_value_copy(reading.entry, value, value_capacity, value_bytes);
+        if (counted && status == SARK_CACHE_OK) sarki_read_hit(cache, &reading);
+    }
+    sarki_read_end(&reading);
+    if (counted && status == SARK_CACHE_MISS) sarki_read_miss(cache, &reading);
+    if (counted && status == SARK_CACHE_SHORT_BUFFER) /* order: R1 */
+        sarki_add64_relaxed(&sarki_home_lease(cache, &reading)->a_short_buffers, 1);
+    if (begin_ns && status >= 0)
+        sarki_latency_end(cache, begin_ns,
+                          status == SARK_CACHE_OK ? SARKI_LATENCY_HIT : SARKI_LATENCY_MISS);
+    return status;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_get(sark_cache *cache, const void *key,
+                                                size_t key_bytes, void *value,
+                                                size_t value_capacity, size_t *value_bytes)
+{
+    return sarki_get(cache, key, key_bytes, value, value_capacity, value_bytes, true);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_peek(sark_cache *cache, const void *key,
+                                                 size_t key_bytes, void *value,
+                                                 size_t value_capacity, size_t *value_bytes)
+{
+    return sarki_get(cache, key, key_bytes, value, value_capacity, value_bytes, false);
+}
+
+/* The TTL left of a deadline, in milliseconds rounded up; 0: it has passed. */
+static int64_t sarki_ttl_left_ms(const sark_cache *cache, int64_t deadline)
+{
+    if (deadline == SARKI_NEVER) return SARK_CACHE_NO_EXPIRY;
+    int64_t now = sarki_now_fine(cache);
+    if (now < 0 || now >= deadline) return 0;
+    int64_t left = deadline - now;
+    return left / cache->ticks_per_ms + (left % cache->ticks_per_ms != 0);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_ttl(sark_cache *cache, const void *key,
+                                                size_t key_bytes, int64_t *ttl_ms)
+{
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (status == SARK_CACHE_OK && !ttl_ms) status = SARK_CACHE_BAD_ARGUMENT;
+    if (status != SARK_CACHE_OK) return status;
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_reading reading;
+    sarki_read_begin(cache, &query, false, &reading);
+    int64_t left_ms = 0;
+    if (reading.entry) left_ms = sarki_ttl_left_ms(cache, sarki_entry_deadline(reading.entry));
+    sarki_read_end(&reading);
+    if (left_ms == 0) return SARK_CACHE_MISS;
+    *ttl_ms = left_ms;
+    return SARK_CACHE_OK;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_contains(sark_cache *cache, const void *key,
+                                                     size_t key_bytes)
+{
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (status != SARK_CACHE_OK) return status;
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_reading reading;
+    sarki_read_begin(cache, &query, false, &reading);
+    bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
+    sarki_read_end(&reading);
+    return live ? SARK_CACHE_OK : SARK_CACHE_MISS;
+}
+
+/* Marks a claimed pin as out, and returns the number of this use. */
+static uint32_t sarki_pin_out(sarki_pin *pin)
+{
+    uint32_t use = sarki_load32_acquire(&pin->a_sequence) + 1; /* order: R2 it is claimed; E9 */
+    sarki_store32_release(&pin->a_sequence, use);              /* order: E9 */
+    return use;
+}
+
+/* Gives a pin back; false: it is not out for this use. */
+static bool sarki_pin_back(sarki_leases *leases, uint32_t row, uint32_t use)
+{
+    if (row >= leases->pin_count || !(use & 1)) return false;
+    sarki_pin *pin = &leases->pins[row];
+    if (!sarki_cas32_acq_rel(&pin->a_sequence, use, use + 1)) return false; /* order: E9 */
+    sarki_store32_release(&pin->a_ref, 0);                                  /* order: E5 */
+    return true;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *key,
+                                                size_t key_bytes, sark_cache_pinned *pinned)
+{
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (pinned) memset(pinned, 0, sizeof *pinned);
+    if (status == SARK_CACHE_OK && !pinned) status = SARK_CACHE_BAD_ARGUMENT;
+    if (status == SARK_CACHE_OK && cache->closing) status = SARK_CACHE_NO_PIN;
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_reading reading;
+    sarki_read_begin(cache, &query, true, &reading);
+    bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
+    if (live) {
+        sarki_read_hit(cache, &reading);
+        pinned->value = sarki_entry_value(reading.entry);
+        pinned->value_bytes = reading.entry->value_bytes;
+        pinned->version = sarki_entry_version(reading.entry);
+        pinned->pin = (uint32_t)(reading.hold.pin - cache->leases.pins);
+        pinned->use = sarki_pin_out(reading.hold.pin);
+        reading.hold.a_ref = NULL; /* stays out */
+    }
+    sarki_read_end(&reading);
+    if (reading.no_pin) return sarki_refuse(cache, SARK_CACHE_NO_PIN);
+    if (!live) sarki_read_miss(cache, &reading);
+    return live ? SARK_CACHE_OK : SARK_CACHE_MISS;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_pinned *pinned)
+{
+    if (!cache || !pinned || !sarki_pin_back(&cache->leases, pinned->pin, pinned->use))
+        return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
+    memset(pinned, 0, sizeof *pinned);
+    sarki_room_changed(cache);
+    return SARK_CACHE_OK;
+}
+
+/* ---- >>writing -------------------------------------------------------------------------------
+
+   Purpose. set and its kin. An entry is written in its own block before any lock is taken; under
+   the lock of its key's shard it is only linked and published.
+
+   The order of a set: memory (evicting if need be), the entry, the lock, look the key up; where
+   it is there, swap; where not, a place: reserved under the lock, or inherited from a victim
+   without it, and then look again. So a set of an existing key evicts nobody for a place.
+
+   Reports come last, but those of entries evicted for memory, which is free only after them. */
+
+typedef enum sarki_mode { SARKI_SET, SARKI_ADD, SARKI_REPLACE } sarki_mode;
+
+/* A write under way. */
+typedef struct sarki_write {
+    sarki_query query;
+    sarki_mode mode;
+    bool keeps_deadline; /* of the entry that is replaced */
+    int64_t deadline;
+    uint32_t ref; /* the new entry */
+    sarki_own own;
+    sarki_frame frame;
+} sarki_write;
+
+static sarki_write sarki_write_of(const sark_cache *cache, sarki_mode mode, const void *key,
+                                  size_t key_bytes)
+{
+    sarki_write write;
+    memset(&write, 0, sizeof write);
+    write.query = sarki_query_of(cache, key, key_bytes);
+    write.mode = mode;
+    write.deadline = SARKI_NEVER;
+    return write;
+}
+
+/* A deadline from a TTL. OK; BAD_TTL; SYSTEM_ERROR where the clock fails. */
+static sark_cache_status sarki_deadline_of(const sark_cache *cache, int64_t ttl_ms, uint32_t salt,
+                                           int64_t *deadline)
+{
+    *deadline = SARKI_NEVER;
+    if (ttl_ms < 0) return SARK_CACHE_BAD_TTL;
+    if (ttl_ms == 0) ttl_ms = cache->config.default_ttl_ms;
+    if (ttl_ms == 0 || ttl_ms == SARK_CACHE_NO_EXPIRY) return SARK_CACHE_OK;
+    int64_t now = sarki_now_fine(cache);
+    if (now < 0) return SARK_CACHE_SYSTEM_ERROR;
+    uint32_t jitter = cache->config.ttl_jitter_percent;
+    if (jitter > 0) { /* up to jitter percent less, but not nothing */
+        uint64_t random = sarki_mix((uint64_t)now ^ cache->secret.words[3] ^ salt) >> 44;
+        int64_t share = ttl_ms / 100 * jitter + ttl_ms % 100 * jitter / 100;
+        int64_t less = (share >> 20) * (int64_t)random;
+        less += (share & 0xfffff) * (int64_t)random >> 20;
+        ttl_ms = ttl_ms - less > 0 ? ttl_ms - less : 1;
+    }
+    if (ttl_ms <= (SARKI_NEVER - 1 - now) / cache->ticks_per_ms)
+        *deadline = now + ttl_ms * cache->ticks_per_ms;
+    return SARK_CACHE_OK;
+}
+
+/* Whether an entry gets an expiry part: where it has a deadline, or where it is so large that the
+   part costs next to nothing, and touch might find no room for a copy that has one. */
+static uint32_t sarki_layout_for(const sark_cache *cache, size_t key_bytes, size_t value_bytes,
+                                 bool has_deadline)
+{
+    const sarki_arena *arena = &cache->memory.arena;
+    uint64_t large = sarki_min64(1024, (uint64_t)(arena->end - arena->first) * SARKI_GRANULE / 4);
+    return has_deadline || (uint64_t)key_bytes + value_bytes >= large ? SARKI_HAS_DEADLINE : 0;
+}
+
+/* Granules of an entry's block; 0: more than any block can have. */
+static uint32_t sarki_entry_granules(uint32_t layout, size_t key_bytes, size_t value_bytes)
+{
+    if (value_bytes > UINT32_MAX) return 0;
+    uint64_t bytes = (uint64_t)sarki_entry_header_bytes(layout) + key_bytes + value_bytes;
+    uint64_t granules = (bytes + SARKI_GRANULE - 1) / SARKI_GRANULE;
+    return granules > SARKI_MAX_GRANULES ? 0 : (uint32_t)granules;
+}
+
+/* Writes a new entry into its block. */
+static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32_t layout,
+                             const void *value, size_t value_bytes)
+{
+    sarki_entry *entry = sarki_entry_of(cache, write->ref);
+    SARKI_BYTES_WRITTEN(entry);
+    entry->recency.layout = (uint16_t)layout;
+    entry->hash = write->query.hash;
+    entry->key_bytes = (uint16_t)write->query.key_bytes;
+    entry->value_bytes = (uint32_t)value_bytes;
+    if (layout & SARKI_HAS_DEADLINE) {
+        sarki_init64(&sarki_entry_expiry(entry)->a_deadline, (uint64_t)write->deadline);
+    }
+    if (write->query.key_bytes > 0)
+        memcpy(sarki_entry_key(entry), write->query.key, write->query.key_bytes);
+    if (value_bytes > 0) memcpy(sarki_entry_value(entry), value, value_bytes);
+}
+
+/* Joins the new entry to the shard and counts it. It is published next. */
+static void sarki_write_link_locked(sark_cache *cache, sarki_shard *shard, sarki_write *write)
+{
+    sarki_shard_link_locked(cache, shard, write->ref, write->deadline);
+    sarki_a64 *counter = write->mode == SARKI_SET   ? &shard->a_sets
+                         : write->mode == SARKI_ADD ? &shard->a_adds
+                                                    : &shard->a_replaces;
+    sarki_count_locked(counter, 1);
+}
+
+/* Gives the new entry, which is not yet published, the deadline of the old one. */
+static void sarki_write_keep_deadline(sark_cache *cache, sarki_write *write, int64_t deadline)
+{
+    sarki_entry *entry = sarki_entry_of(cache, write->ref);
+    write->deadline = deadline;
+    /* order: R5 */
+    sarki_store64_relaxed(&sarki_entry_expiry(entry)->a_deadline, (uint64_t)deadline);
+}
+
+/* Puts the new entry into the place of the one that is there. */
+static void sarki_write_swap_locked(sark_cache *cache, sarki_shard *shard, sarki_write *write,
+                                    sarki_spot spot, uint32_t old, bool expired)
+{
+    sarki_entry *entry = sarki_entry_of(cache, old);
+    if (write->keeps_deadline)
+        sarki_write_keep_deadline(cache, write, sarki_entry_deadline(entry));
+    sarki_write_link_locked(cache, shard, write);
+    sarki_index_replace_locked(&cache->index, spot, write->ref);
+    sarki_shard_unlink_locked(cache, shard, old);
+    if (expired) sarki_count_locked(&shard->a_expired_by_writers, 1);
+    sarki_frame_add(cache, &write->frame, old, expired ? SARK_CACHE_EXPIRED : SARK_CACHE_REPLACED);
+}
+
+static void sarki_write_insert_locked(sark_cache *cache, sarki_shard *shard, sarki_write *write)
+{
+    sarki_write_link_locked(cache, shard, write);
+    sarki_index_insert_locked(&cache->index, &write->query, write->ref);
+    /* order: R1, R4 the shard's lock */
+    sarki_store32_relaxed(&shard->a_entries, sarki_load32_relaxed(&shard->a_entries) + 1);
+}
+
+/* What is there under a key. The shard's lock is held. */
+typedef struct sarki_present {
+    uint32_t ref; /* 0: absent */
+    sarki_spot spot;
+    bool expired;
+} sarki_present;
+
+static sarki_present sarki_look_locked(sark_cache *cache, const sarki_query *query)
+{
+    sarki_present present = {0, {0, 0}, false};
+    present.ref = sarki_index_find_locked(&cache->index, cache->region, query, &present.spot);
+    if (present.ref)
+        present.expired = sarki_entry_expired(cache, sarki_entry_of(cache, present.ref));
+    return present;
+}
+
+/* Whether a write may go over what is there: OK, EXISTS or MISS. */
+static sark_cache_status sarki_mode_status(const sarki_write *write, const sarki_present *present)
+{
+    bool live = present->ref && !present->expired;
+    if (write->mode == SARKI_ADD && live) return SARK_CACHE_EXISTS;
+    return write->mode == SARKI_REPLACE && !live ? SARK_CACHE_MISS : SARK_CACHE_OK;
+}
+
+/* Publishes the new entry. OK; EXISTS or MISS as the mode has it; BUSY inside a callback. */
+static sark_cache_status sarki_write_publish(sark_cache *cache, sarki_write *write)
+{
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, write->query.tag)];
+    bool has_place = false, used_place = false;
+    sark_cache_status status = SARK_CACHE_OK;
+    /* order: R1 a hint: a full cache and an absent key need a victim, so look for it at once */
+    if (write->mode != SARKI_REPLACE &&
+        sarki_load32_relaxed(&cache->a_count) >= cache->max_entries &&
+        sarki_index_absent(&cache->index, &write->query))
+        has_place = sarki_evict(cache, SARKI_FOR_ENTRIES, NULL, &write->frame);
+    for (;;) {
+        sarki_shard_lock(shard);
+        sarki_present present = sarki_look_locked(cache, &write->query);
+        status = sarki_mode_status(write, &present);
+        if (status == SARK_CACHE_OK && !present.ref) {
+            has_place = has_place || sarki_place_reserve(cache);
+            used_place = has_place;
+            if (has_place) sarki_write_insert_locked(cache, shard, write);
+        } else if (status == SARK_CACHE_OK) {
+            sarki_write_swap_locked(cache, shard, write, present.spot, present.ref,
+                                    present.expired);
+        }
+        sarki_shard_unlock(shard);
+        if (status != SARK_CACHE_OK || present.ref || used_place) break;
+        has_place = sarki_place_take(cache, &write->frame);
+        if (!has_place) return SARK_CACHE_BUSY;
+    }
+    if (has_place && !used_place) sarki_places_give_back(cache, 1);
+    else sarki_room_changed(cache);
+    return status;
+}
+
+/* Whether the mode allows a write at all, before anything is evicted for it. */
+static sark_cache_status sarki_write_allowed(sark_cache *cache, const sarki_write *write)
+{
+    if (cache->closing) return SARK_CACHE_BUSY;
+    if (write->mode == SARKI_SET) return SARK_CACHE_OK;
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, write->query.tag)];
+    sarki_shard_lock(shard);
+    sarki_present present = sarki_look_locked(cache, &write->query);
+    sarki_shard_unlock(shard);
+    return sarki_mode_status(write, &present);
+}
+
+/* Everything of a write but the checks of its arguments. */
+static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, const void *value,
+                                         size_t value_bytes)
+{
+    uint32_t layout = sarki_layout_for(cache, write->query.key_bytes, value_bytes,
+                                       write->deadline != SARKI_NEVER || write->keeps_deadline);
+    uint32_t granules = sarki_entry_granules(layout, write->query.key_bytes, value_bytes);
+    sarki_arena *arena = &cache->memory.arena;
+    if (granules == 0 || granules > arena->end - arena->first) return SARK_CACHE_TOO_LARGE;
+    sark_cache_status status = sarki_write_allowed(cache, write);
+    if (status != SARK_CACHE_OK) return status;
+    write->ref = sarki_room_take(cache, granules, &write->own, &write->frame);
+    if (!write->ref) return SARK_CACHE_BUSY;
+    sarki_entry_fill(cache, write, layout, value, value_bytes);
+    status = sarki_write_publish(cache, write);
+    if (status != SARK_CACHE_OK) sarki_memory_give_back(cache, write->ref);
+    return status;
+}
+
+static sark_cache_status sarki_write_call(sark_cache *cache, sarki_mode mode, const void *key,
+                                          size_t key_bytes, const void *value, size_t value_bytes,
+                                          int64_t ttl_ms)
+{
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (status == SARK_CACHE_OK && !value && value_bytes > 0) status = SARK_CACHE_BAD_ARGUMENT;
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    int64_t begin_ns = cache->histograms ? sarki_latency_begin(cache) : 0;
+    sarki_write write = sarki_write_of(cache, mode, key, key_bytes);
+    write.own.query = &write.query;
+    write.own.keep = mode == SARKI_REPLACE; /* gone, it could not be replaced any more */
+    write.keeps_deadline = mode == SARKI_REPLACE && ttl_ms == 0;
+    if (!write.keeps_deadline)
+        status = sarki_deadline_of(cache, ttl_ms, write.query.hash, &write.deadline);
+    if (status == SARK_CACHE_OK) status = sarki_write_run(cache, &write, value, value_bytes);
+    sarki_frame_flush(cache, &write.frame);
+    if (status < 0) return sarki_refuse(cache, status);
+    if (begin_ns) sarki_latency_end(cache, begin_ns, SARKI_LATENCY_SET);
+    return status;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_set(sark_cache *cache, const void *key,
+                                                size_t key_bytes, const void *value,
+                                                size_t value_bytes, int64_t ttl_ms)
+{
+    return sarki_write_call(cache, SARKI_SET, key, key_bytes, value, value_bytes, ttl_ms);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_add(sark_cache *cache, const void *key,
+                                                size_t key_bytes, const void *value,
+                                                size_t value_bytes, int64_t ttl_ms)
+{
+    return sarki_write_call(cache, SARKI_ADD, key, key_bytes, value, value_bytes, ttl_ms);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_replace(sark_cache *cache, const void *key,
+                                                    size_t key_bytes, const void *value,
+                                                    size_t value_bytes, int64_t ttl_ms)
+{
+    return sarki_write_call(cache, SARKI_REPLACE, key, key_bytes, value, value_bytes, ttl_ms);
+}
+
+/* Removes a key that is there, as deleted or expired, and gives its place back. */
+static void sarki_delete_locked(sark_cache *cache, sarki_shard *shard,
+                                const sarki_present *present, sarki_frame *frame)
+{
+    sark_cache_cause cause = present->expired ? SARK_CACHE_EXPIRED : SARK_CACHE_DELETED;
+    sarki_remove_locked(cache, shard, present->spot, present->ref, cause, frame);
+    sarki_count_locked(present->expired ? &shard->a_expired_by_writers : &shard->a_deletes, 1);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_delete(sark_cache *cache, const void *key,
+                                                   size_t key_bytes)
+{
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_frame frame = {0};
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query.tag)];
+    sarki_shard_lock(shard);
+    sarki_present present = sarki_look_locked(cache, &query);
+    if (present.ref) sarki_delete_locked(cache, shard, &present, &frame);
+    sarki_shard_unlock(shard);
+    if (present.ref) sarki_places_give_back(cache, 1);
+    sarki_frame_flush(cache, &frame);
+    return present.ref && !present.expired ? SARK_CACHE_OK : SARK_CACHE_MISS;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_take(sark_cache *cache, const void *key,
+                                                 size_t key_bytes, void *value,
+                                                 size_t value_capacity, size_t *value_bytes)
+{
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (status == SARK_CACHE_OK && !value && value_capacity > 0) status = SARK_CACHE_BAD_ARGUMENT;
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_frame frame = {0};
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query.tag)];
+    sarki_shard_lock(shard);
+    sarki_present present = sarki_look_locked(cache, &query);
+    if (present.ref && !present.expired)
+        status = sarki_value_copy(sarki_entry_of(cache, present.ref), value, value_capacity,
+                                  value_bytes);
+    bool removed = present.ref && status == SARK_CACHE_OK;
+    if (removed) sarki_delete_locked(cache, shard, &present, &frame);
+    if (!present.ref || present.expired) {
+        status = SARK_CACHE_MISS;
+        sarki_count_locked(&shard->a_misses, 1);
+        if (present.expired) sarki_count_locked(&shard->a_misses_expired, 1);
+    } else if (removed) {
+        sarki_count_locked(&shard->a_hits, 1);
+    }
+    sarki_shard_unlock(shard);
+    if (removed) sarki_places_give_back(cache, 1);
+    sarki_frame_flush(cache, &frame);
+    return status < 0 ? sarki_refuse(cache, status) : status;
+}
+
+/* Sets the deadline of an entry that can have one, and makes it the most recently used. */
+static void sarki_touch_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
+                               int64_t deadline)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    sarki_entry_touch(entry, sarki_stamp_next(&cache->stamps, &shard->a_last_stamp));
+    sarki_count_locked(&shard->a_touches, 1);
+    if (!(entry->recency.layout & SARKI_HAS_DEADLINE)) return;
+    if (sarki_entry_deadline(entry) != SARKI_NEVER) sarki_wheel_remove(&shard->expiry, ref);
+    /* order: R4 the shard's lock; readers see the old deadline or the new one */
+    sarki_store64_relaxed(&sarki_entry_expiry(entry)->a_deadline, (uint64_t)deadline);
+    sarki_expiry_link_locked(cache, shard, ref, deadline);
+    shard->generation++;
+}
+
+/* Gives an entry that cannot have a deadline a copy that can, in its place. Nothing is reported:
+   the copy is the same entry, with its version. OK, MISS, BUSY, TOO_LARGE. */
+static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query *query,
+                                           uint32_t value_bytes)
+{
+    uint32_t granules = sarki_entry_granules(SARKI_HAS_DEADLINE, query->key_bytes, value_bytes);
+    sarki_arena *arena = &cache->memory.arena;
+    if (granules == 0 || granules > arena->end - arena->first) return SARK_CACHE_TOO_LARGE;
+    sarki_write write = sarki_write_of(cache, SARKI_SET, query->key, query->key_bytes);
+    write.own.query = &write.query;
+    write.own.keep = true;
+    write.ref = sarki_room_take(cache, granules, &write.own, &write.frame);
+    sarki_frame_flush(cache, &write.frame);
+    if (!write.ref) return SARK_CACHE_BUSY;
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query->tag)];
+    sarki_shard_lock(shard);
+    sarki_present present = sarki_look_locked(cache, query);
+    sarki_entry *old = present.ref ? sarki_entry_of(cache, present.ref) : NULL;
+    bool fits = old && !present.expired && old->value_bytes == value_bytes &&
+                !(old->recency.layout & SARKI_HAS_DEADLINE);
+    if (fits) {
+        sarki_entry_fill(cache, &write, SARKI_HAS_DEADLINE, sarki_entry_value(old), value_bytes);
+        sarki_entry *entry = sarki_entry_of(cache, write.ref);
+        sarki_shard_link_locked(cache, shard, write.ref, SARKI_NEVER);
+        entry->version_low = old->version_low;
+        entry->version_high = old->version_high;
+        sarki_index_replace_locked(&cache->index, present.spot, write.ref);
+        sarki_shard_unlink_locked(cache, shard, present.ref);
+    }
+    sarki_shard_unlock(shard);
+    if (fits) sarki_retire_one(cache, present.ref);
+    else sarki_memory_give_back(cache, write.ref);
+    return present.ref && !present.expired ? SARK_CACHE_OK : SARK_CACHE_MISS;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_touch(sark_cache *cache, const void *key,
+                                                  size_t key_bytes, int64_t ttl_ms)
+{
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    int64_t deadline = SARKI_NEVER;
+    status = sarki_deadline_of(cache, ttl_ms, query.hash, &deadline);
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query.tag)];
+    for (bool done = false; !done;) {
+        uint32_t value_bytes = 0;
+        sarki_shard_lock(shard);
+        sarki_present present = sarki_look_locked(cache, &query);
+        done = !present.ref || present.expired;
+        if (!done) {
+            sarki_entry *entry = sarki_entry_of(cache, present.ref);
+            value_bytes = entry->value_bytes;
+            done = deadline == SARKI_NEVER || (entry->recency.layout & SARKI_HAS_DEADLINE) != 0;
+            if (done) sarki_touch_locked(cache, shard, present.ref, deadline);
+        } else {
+            status = SARK_CACHE_MISS;
+        }
+        sarki_shard_unlock(shard);
+        if (!done) status = sarki_touch_widen(cache, &query, value_bytes);
+        if (status != SARK_CACHE_OK) break;
+    }
+    return status < 0 ? sarki_refuse(cache, status) : status;
+}
+
+/* ---- >>care ----------------------------------------------------------------------------------
+
+   Purpose. What goes over all entries: clear, cleanup, foreach. Each walks in steps of one entry
+   or SARKI_MOVES of them; between steps no lock is held.
+
+   A walk goes over the slots of the index. The tag of a slot names its shard, so the lock is taken
+   before the entry is looked at; then the slot must still hold what it held. A live key never
+   changes its slot, so no entry that stays is missed. */
+
+/* Locks the shard of an occupied slot; NULL: the slot is free or changed. *ref is its entry. */
+static sarki_shard *sarki_walk_lock(sark_cache *cache, sarki_spot spot, uint32_t *ref)
+{
+    sarki_bucket *bucket = &cache->index.buckets[spot.bucket];
+    *ref = sarki_load32_acquire(&bucket->a_refs[spot.slot]); /* order: E1 */
+    if (*ref <= SARKI_CLAIMED) return NULL;
+    uint32_t tag = sarki_bucket_tag(bucket, spot.slot);
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, tag)];
+    sarki_shard_lock(shard);
+    *ref = sarki_load32_acquire(&bucket->a_refs[spot.slot]); /* order: E1 */
+    if (*ref > SARKI_CLAIMED && sarki_bucket_tag(bucket, spot.slot) == tag) return shard;
+    sarki_shard_unlock(shard);
+    return NULL;
+}
+
+/* The next slot of a walk; false at the end. */
+static bool sarki_walk_next(const sark_cache *cache, sarki_spot *spot)
+{
+    if (++spot->slot < SARKI_SLOTS) return true;
+    spot->slot = 0;
+    return ++spot->bucket < cache->index.bucket_count;
+}
+
+/* Removes the entry of a slot, if it is not newer than its shard's cut. */
+static bool sarki_walk_remove(sark_cache *cache, sarki_spot spot, const uint64_t *cuts,
+                              sark_cache_cause cause, sarki_frame *frame)
+{
+    uint32_t ref = 0;
+    sarki_shard *shard = sarki_walk_lock(cache, spot, &ref);
+    if (!shard) return false;
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    bool old = sarki_entry_version(entry) <= cuts[shard - cache->shards];
+    if (old && sarki_entry_expired(cache, entry)) {
+        sarki_remove_locked(cache, shard, spot, ref, SARK_CACHE_EXPIRED, frame);
+        sarki_count_locked(&shard->a_expired_by_writers, 1);
+    } else if (old) {
+        sarki_remove_locked(cache, shard, spot, ref, cause, frame);
+        sarki_count_locked(&shard->a_cleared, cause == SARK_CACHE_CLEARED);
+    }
+    sarki_shard_unlock(shard);
+    return old;
+}
+
+/* Gives back the places of removed entries, and reports and retires them. */
+static void sarki_walk_flush(sark_cache *cache, uint32_t removed, sarki_frame *frame)
+{
+    if (removed > 0) sarki_places_give_back(cache, removed);
+    sarki_frame_flush(cache, frame);
+}
+
+/* Removes all entries that are there now. Each removal linearizes by itself. */
+static uint64_t sarki_remove_all(sark_cache *cache, sark_cache_cause cause)
+{
+    uint64_t cuts[SARKI_MAX_SHARDS], total = 0;
+    sarki_frame frame = {0};
+    sarki_spot spot = {0, 0};
+    uint32_t removed = 0;
+    for (uint32_t i = 0; i < cache->shard_count; i++) {
+        sarki_shard_lock(&cache->shards[i]);
+        cuts[i] = cache->shards[i].last_version;
+        sarki_shard_unlock(&cache->shards[i]);
+    }
+    do {
+        removed += sarki_walk_remove(cache, spot, cuts, cause, &frame);
+        if (removed < SARKI_RETIRE_BATCH) continue;
+        total += removed;
+        sarki_walk_flush(cache, removed, &frame);
+        removed = 0;
+    } while (sarki_walk_next(cache, &spot));
+    sarki_walk_flush(cache, removed, &frame);
+    return total + removed;
+}
+
+SARK_CACHE_API uint64_t sark_cache_clear(sark_cache *cache)
+{
+    return cache ? sarki_remove_all(cache, SARK_CACHE_CLEARED) : 0;
+}
+
+SARK_CACHE_API uint64_t sark_cache_cleanup_expired(sark_cache *cache, uint64_t max_entries)
+{
+    int64_t now = cache ? sarki_now_fine(cache) : -1;
+    uint64_t total = 0;
+    if (now < 0) return 0;
+    if (max_entries == 0) max_entries = UINT64_MAX;
+    for (uint32_t i = 0; i < cache->shard_count; i++) {
+        /* order: R1 a lower bound; who has just written one knows it */
+        bool more = sarki_load64_relaxed(&cache->bounds[i].a_next_deadline) <= (uint64_t)now;
+        while (more && total < max_entries) {
+            sarki_frame frame = {0};
+            uint32_t max = (uint32_t)sarki_min64(max_entries - total, SARKI_MOVES);
+            uint32_t removed = sarki_expire_shard(cache, &cache->shards[i], now, max, true, &frame,
+                                                  &more);
+            sarki_walk_flush(cache, removed, &frame);
+            total += removed;
+        }
+    }
+    return total;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cache_visit visit,
+                                                    void *context)
+{
+    if (!cache || !visit) return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
+    sarki_pin *pin = sarki_pin_claim(&cache->leases, SARKI_CLAIMED);
+    if (!pin) return sarki_refuse(cache, SARK_CACHE_NO_PIN);
+    uint32_t use = sarki_pin_out(pin);
+    sarki_spot spot = {0, 0};
+    bool go_on = true;
+    do {
+        uint32_t ref = 0;
+        sarki_shard *shard = sarki_walk_lock(cache, spot, &ref);
+        if (!shard) continue;
+        sarki_store32_seq_cst(&pin->a_ref, ref); /* order: E3 */
+        sarki_shard_unlock(shard);
+        sarki_entry *entry = sarki_entry_of(cache, ref);
+        int64_t left_ms = sarki_ttl_left_ms(cache, sarki_entry_deadline(entry));
+        SARKI_BYTES_READ(entry);
+        if (left_ms > 0)
+            go_on = visit(context, sarki_entry_key(entry), entry->key_bytes,
+                          sarki_entry_value(entry), entry->value_bytes, left_ms);
+        sarki_store32_release(&pin->a_ref, SARKI_CLAIMED); /* order: E5 */
+    } while (go_on && sarki_walk_next(cache, &spot));
+    sarki_pin_back(&cache->leases, (uint32_t)(pin - cache->leases.pins), use);
+    return SARK_CACHE_OK;
+}
+
+/* The cleanup thread: removes what has expired, and frees what is retired, at each interval. */
+static void *sarki_cleaner_run(void *argument)
+{
+    sark_cache *cache = (sark_cache *)argument;
+    sarki_cleaner *cleaner = &cache->cleaner;
+    sarki_lock(&cleaner->mutex);
+    while (!cleaner->stop) {
+        sarki_wait_ms(&cleaner->wake, &cleaner->mutex, cache->config.cleanup_interval_ms);
+        if (cleaner->stop) break;
+        sarki_unlock(&cleaner->mutex);
+        int64_t begin_ns = sarki_fine_ns();
+        sark_cache_cleanup_expired(cache, 0);
+        sarki_lock(&cache->memory.mutex);
+        sarki_retired_scan_locked(cache);
+        sarki_unlock(&cache->memory.mutex);
+        uint64_t took_us = (uint64_t)(sarki_fine_ns() - begin_ns) / 1000;
+        sarki_store64_relaxed(&cleaner->a_last_us, took_us); /* order: R1 */
+        sarki_add64_relaxed(&cleaner->a_total_us, took_us);  /* order: R1 */
+        sarki_add64_relaxed(&cleaner->a_runs, 1);            /* order: R1 */
+        sarki_lock(&cleaner->mutex);
+    }
+    sarki_unlock(&cleaner->mutex);
+    return NULL;
+}
+
+static void sarki_cleaner_stop(sarki_cleaner *cleaner)
+{
+    if (!cleaner->running) return;
+    sarki_lock(&cleaner->mutex);
+    cleaner->stop = true;
+    sarki_wake_all(&cleaner->wake);
+    sarki_unlock(&cleaner->mutex);
+    sarki_thread_join(cleaner->thread);
+}
+
+/* ---- >>latency -------------------------------------------------------------------------------
+
+   Purpose. One call in latency_sample_every is timed with the precise clock. Log-linear buckets:
+   below 32 ns one, then four for each power of two; the last takes what is longer. */
+
+static int64_t sarki_latency_begin(sark_cache *cache)
+{
+    uint32_t home = sarki_home(&cache->leases, sarki_thread_hash());
+    sarki_a32 *a_tick = &sarki_lease_at(&cache->leases, home)->a_sample_tick;
+    uint32_t tick = sarki_load32_relaxed(a_tick) + 1; /* order: R1 */
+    sarki_store32_relaxed(a_tick, tick);              /* order: R1 */
+    if (tick % cache->config.latency_sample_every != 0) return 0;
+    int64_t now_ns = sarki_fine_ns();
+    return now_ns < 0 ? 0 : now_ns;
+}
+
+static inline uint32_t sarki_latency_bucket(uint64_t ns)
+{
+    if (ns < 32) return 0;
+    uint32_t top = sarki_log2(ns);
+    uint32_t bucket = 1 + (top - 5) * 4 + (uint32_t)(ns >> (top - 2) & 3);
+    return sarki_min32(bucket, SARK_CACHE_LATENCY_BUCKETS - 1);
+}
+
+/* The longest latency that belongs to a bucket but the last. */
+static inline uint64_t sarki_latency_bucket_end(uint32_t bucket)
+{
+    if (bucket == 0) return 31;
+    uint32_t top = 5 + (bucket - 1) / 4;
+    return ((uint64_t)1 << top) + ((uint64_t)((bucket - 1) % 4 + 1) << (top - 2)) - 1;
+}
+
+static void sarki_latency_end(sark_cache *cache, int64_t begin_ns, int kind)
+{
+    int64_t end_ns = sarki_fine_ns();
+    if (end_ns < begin_ns) return;
+    uint64_t ns = (uint64_t)(end_ns - begin_ns);
+    sarki_histogram *histogram = &cache->histograms[kind];
+    sarki_add64_relaxed(&histogram->a_buckets[sarki_latency_bucket(ns)], 1); /* order: R1 */
+    uint64_t max_ns = sarki_load64_relaxed(&histogram->a_max_ns);            /* order: R3 */
+    while (ns > max_ns && !sarki_cas64_relaxed(&histogram->a_max_ns, max_ns, ns)) /* order: R1 */
+        max_ns = sarki_load64_relaxed(&histogram->a_max_ns); /* order: R3 the swap */
+}
+
+/* The latency below which a share of count calls stayed; per_mille of 1000. */
+static uint64_t sarki_latency_percentile(const sark_cache_latency *latency, uint64_t per_mille)
+{
+    uint64_t rank = (latency->count * per_mille + 999) / 1000, seen = 0;
+    for (uint32_t i = 0; i + 1 < SARK_CACHE_LATENCY_BUCKETS; i++) {
+        seen += latency->buckets[i];
+        if (seen >= rank && seen > 0)
+            return sarki_min64(sarki_latency_bucket_end(i), latency->max_ns);
+    }
+    return latency->max_ns;
+}
+
+static void sarki_latency_read(const sark_cache *cache, int kind, sark_cache_latency *latency)
+{
+    if (!cache->histograms) return;
+    const sarki_histogram *histogram = &cache->histograms[kind];
+    for (uint32_t i = 0; i < SARK_CACHE_LATENCY_BUCKETS; i++) /* order: R1 */
+        latency->buckets[i] = sarki_load64_relaxed(&histogram->a_buckets[i]);
+    latency->max_ns = sarki_load64_relaxed(&histogram->a_max_ns); /* order: R1 */
+}
+
+/* Takes a baseline off, and works the percentiles out. */
+static void sarki_latency_finish(sark_cache_latency *latency, const sark_cache_latency *baseline)
+{
+    latency->count = 0;
+    for (uint32_t i = 0; i < SARK_CACHE_LATENCY_BUCKETS; i++) {
+        latency->buckets[i] -= baseline->buckets[i];
+        latency->count += latency->buckets[i];
+    }
+    latency->p50_ns = sarki_latency_percentile(latency, 500);
+    latency->p95_ns = sarki_latency_percentile(latency, 950);
+    latency->p99_ns = sarki_latency_percentile(latency, 990);
+    latency->p999_ns = sarki_latency_percentile(latency, 999);
+}
+
+/* ---- >>metrics -------------------------------------------------------------------------------
+
+   Purpose. Sums the counters of shards and lease slots. Counts never go back: a reset notes them
+   as a baseline, which every later reading takes off.
+
+   Access. All by relaxed loads (R1), so that nobody is blocked; the baseline by its own mutex. */
+
+static uint64_t sarki_read_count(const sarki_a64 *counter)
+{
+    return sarki_load64_relaxed(counter); /* order: R1 */
+}
+
+static void sarki_metrics_add_shard(const sarki_shard *shard, sark_cache_metrics *metrics)
+{
+    metrics->hits += sarki_read_count(&shard->a_hits);
+    metrics->misses += sarki_read_count(&shard->a_misses);
+    metrics->misses_expired += sarki_read_count(&shard->a_misses_expired);
+    metrics->sets += sarki_read_count(&shard->a_sets);
+    metrics->adds += sarki_read_count(&shard->a_adds);
+    metrics->replaces += sarki_read_count(&shard->a_replaces);
+    metrics->touches += sarki_read_count(&shard->a_touches);
+    metrics->deletes += sarki_read_count(&shard->a_deletes);
+    metrics->evictions_for_entries += sarki_read_count(&shard->a_evicted_for_entries);
+    metrics->evictions_for_bytes += sarki_read_count(&shard->a_evicted_for_bytes);
+    metrics->expired_by_writers += sarki_read_count(&shard->a_expired_by_writers);
+    metrics->expired_by_cleanup += sarki_read_count(&shard->a_expired_by_cleanup);
+    metrics->cleared += sarki_read_count(&shard->a_cleared);
+    metrics->lock_fallbacks += sarki_read_count(&shard->a_fallbacks);
+    metrics->recency_moves += sarki_read_count(&shard->a_recency_moves);
+    uint32_t longest = sarki_load32_relaxed(&shard->a_longest_hold); /* order: R1 */
+    metrics->longest_hold_moves = sarki_max64(metrics->longest_hold_moves, longest);
+}
+
+static void sarki_metrics_add_leases(const sarki_leases *leases, sark_cache_metrics *metrics)
+{
+    for (uint32_t i = 0; i < leases->lease_count; i++) {
+        const sarki_lease *lease = sarki_lease_at(leases, i);
+        metrics->hits += sarki_read_count(&lease->a_hits) + sarki_read_count(&lease->a_pin_hits);
+        metrics->misses += sarki_read_count(&lease->a_misses);
+        metrics->misses_expired += sarki_read_count(&lease->a_misses_expired);
+        metrics->rejected_short_buffer += sarki_read_count(&lease->a_short_buffers);
+        metrics->leases_in_use += sarki_load32_relaxed(&lease->a_ref) != 0; /* order: R1 */
+    }
+    for (uint32_t i = 0; i < leases->pin_count; i++) /* order: R1 */
+        metrics->pins_in_use += sarki_load32_relaxed(&leases->pins[i].a_sequence) & 1;
+}
+
+/* Expired entries still resident: the slots of the expiry wheels that begin before now. */
+static void sarki_metrics_add_expired(const sark_cache *cache, sark_cache_metrics *metrics)
+{
+    int64_t now = sarki_now_fine(cache);
+    uint64_t oldest = SARKI_NONE;
+    for (uint32_t i = 0; now >= 0 && i < cache->shard_count; i++) {
+        const sarki_wheel *wheel = &cache->shards[i].expiry;
+        uint64_t next = sarki_read_count(&cache->bounds[i].a_next_deadline);
+        uint64_t floor = sarki_read_count(&wheel->a_floor);
+        if (next > (uint64_t)now) continue;
+        oldest = sarki_min64(oldest, next);
+        for (uint32_t place = 0; place < sarki_wheel_slots(wheel->bits); place++)
+            if (sarki_wheel_slot(wheel->bits, floor, place).low <= (uint64_t)now) /* order: R1 */
+                metrics->expired_resident += sarki_load32_relaxed(&wheel->a_slot_counts[place]);
+    }
+    if (oldest == SARKI_NONE || metrics->expired_resident == 0) return;
+    metrics->oldest_overdue_ms = ((uint64_t)now - oldest) / (uint64_t)cache->ticks_per_ms;
+}
+
+static void sarki_metrics_add_bytes(const sark_cache *cache, sark_cache_metrics *metrics)
+{
+    const sarki_arena *arena = &cache->memory.arena;
+    uint64_t blocks = (uint64_t)(arena->end - arena->first) * SARKI_GRANULE;
+    uint64_t fixed = cache->config.max_bytes - blocks;
+    uint64_t used = sarki_load32_relaxed(&arena->a_used);      /* order: R1 */
+    uint64_t peak = sarki_load32_relaxed(&arena->a_used_peak); /* order: R1 */
+    uint64_t retired = sarki_load32_relaxed(&cache->memory.a_retired_granules); /* order: R1 */
+    uint64_t payload = 0;
+    for (uint32_t i = 0; i < cache->shard_count; i++)
+        payload += sarki_read_count(&cache->shards[i].a_payload_bytes);
+    metrics->bytes = fixed + used * SARKI_GRANULE;
+    metrics->bytes_peak = fixed + peak * SARKI_GRANULE;
+    metrics->bytes_retired = retired * SARKI_GRANULE;
+    uint64_t index = (uint64_t)cache->index.bucket_count * sizeof(sarki_bucket);
+    uint64_t live = (used - sarki_min64(used, retired)) * SARKI_GRANULE;
+    metrics->overhead_bytes_per_entry = (index + cache->max_entries - 1) / cache->max_entries;
+    if (metrics->entries > 0 && live > payload)
+        metrics->overhead_bytes_per_entry +=
+            (live - payload + metrics->entries - 1) / metrics->entries;
+}
+
+static uint64_t sarki_stamp_resolution_ps(const sark_cache *cache)
+{
+    if (cache->stamps.shift < 0) return 0;
+    uint64_t steps = (sarki_counter() << cache->stamps.shift) - cache->stamp_epoch;
+    int64_t elapsed_ns = sarki_fine_ns() - cache->stamp_epoch_ns;
+    if (steps < 1000 || elapsed_ns <= 0) return 0;
+    return (uint64_t)elapsed_ns / (steps / 1000) * 2; /* stamps are even */
+}
+
+static void sarki_metrics_add_rejected(const sark_cache *cache, sark_cache_metrics *metrics)
+{
+    const sarki_a64 *a_rejected = cache->a_rejected;
+    metrics->rejected_argument = sarki_read_count(&a_rejected[-SARK_CACHE_BAD_ARGUMENT]);
+    metrics->rejected_ttl = sarki_read_count(&a_rejected[-SARK_CACHE_BAD_TTL]);
+    metrics->rejected_key = sarki_read_count(&a_rejected[-SARK_CACHE_BAD_KEY]);
+    metrics->rejected_too_large = sarki_read_count(&a_rejected[-SARK_CACHE_TOO_LARGE]);
+    metrics->rejected_short_buffer += sarki_read_count(&a_rejected[-SARK_CACHE_SHORT_BUFFER]);
+    metrics->rejected_busy = sarki_read_count(&a_rejected[-SARK_CACHE_BUSY]);
+    metrics->rejected_no_pin = sarki_read_count(&a_rejected[-SARK_CACHE_NO_PIN]);
+    metrics->rejected_system = sarki_read_count(&a_rejected[-SARK_CACHE_SYSTEM_ERROR]);
+}
+
+/* All metrics since creation. */
+static void sarki_metrics_collect(const sark_cache *cache, sark_cache_metrics *metrics)
+{
+    memset(metrics, 0, sizeof *metrics);
+    for (uint32_t i = 0; i < cache->shard_count; i++)
+        sarki_metrics_add_shard(&cache->shards[i], metrics);
+    sarki_metrics_add_leases(&cache->leases, metrics);
+    sarki_metrics_add_rejected(cache, metrics);
+    metrics->entries = sarki_entries(cache);
+    metrics->entries_peak = sarki_load32_relaxed(&cache->a_count_peak); /* order: R1 */
+    metrics->max_entries = cache->max_entries;
+    metrics->max_bytes = cache->config.max_bytes;
+    sarki_metrics_add_bytes(cache, metrics);
+    sarki_metrics_add_expired(cache, metrics);
+    metrics->cleanup_runs = sarki_read_count(&cache->cleaner.a_runs);
+    metrics->cleanup_last_us = sarki_read_count(&cache->cleaner.a_last_us);
+    metrics->cleanup_total_us = sarki_read_count(&cache->cleaner.a_total_us);
+    metrics->cleanup_thread_wanted = cache->config.cleanup_interval_ms > 0;
+    metrics->cleanup_thread_running = cache->cleaner.running;
+    metrics->longest_chain_buckets =
+        sarki_load32_relaxed(&cache->index.a_longest_chain); /* order: R1 */
+    metrics->clock_tick_us =
+        cache->config.clock.now_ms ? 1000 : (sarki_coarse_tick_ns() + 999) / 1000;
+    metrics->stamp_resolution_ps = sarki_stamp_resolution_ps(cache);
+    sarki_latency_read(cache, SARKI_LATENCY_HIT, &metrics->hit);
+    sarki_latency_read(cache, SARKI_LATENCY_MISS, &metrics->miss);
+    sarki_latency_read(cache, SARKI_LATENCY_SET, &metrics->set);
+}
+
+/* Takes the baseline off the counts, which stand first in the struct. */
+static void sarki_metrics_subtract(sark_cache_metrics *metrics, const sark_cache_metrics *baseline)
+{
+    for (size_t at = 0; at < offsetof(sark_cache_metrics, entries); at += sizeof(uint64_t)) {
+        uint64_t count, before;
+        memcpy(&count, (const char *)metrics + at, sizeof count);
+        memcpy(&before, (const char *)baseline + at, sizeof before);
+        count -= before;
+        memcpy((char *)metrics + at, &count, sizeof count);
+    }
+    metrics->recency_moves -= baseline->recency_moves;
+    sarki_latency_finish(&metrics->hit, &baseline->hit);
+    sarki_latency_finish(&metrics->miss, &baseline->miss);
+    sarki_latency_finish(&metrics->set, &baseline->set);
+}
+
+SARK_CACHE_API uint64_t sark_cache_size(const sark_cache *cache)
+{
+    return cache ? sarki_entries(cache) : 0;
+}
+
+/* The metrics mutex of a cache that is otherwise only read. */
+static sarki_mutex *sarki_metrics_mutex(const sark_cache *cache)
+{
+    return &((sark_cache *)(uintptr_t)cache)->metrics_mutex;
+}
+
+SARK_CACHE_API void sark_cache_metrics_read(const sark_cache *cache, sark_cache_metrics *metrics)
+{
+    if (!metrics) return;
+    if (!cache) {
+        memset(metrics, 0, sizeof *metrics);
+        return;
+    }
+    sarki_lock(sarki_metrics_mutex(cache));
+    sarki_metrics_collect(cache, metrics);
+    sarki_metrics_subtract(metrics, cache->baseline);
+    sarki_unlock(sarki_metrics_mutex(cache));
+}
+
+SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache)
+{
+    if (!cache) return;
+    sarki_arena *arena = &cache->memory.arena;
+    sarki_lock(&cache->metrics_mutex);
+    sarki_metrics_collect(cache, cache->baseline);
+    /* order: R1 in all of these */
+    sarki_store32_relaxed(&cache->a_count_peak, sarki_load32_relaxed(&cache->a_count));
+    sarki_store32_relaxed(&arena->a_used_peak, sarki_load32_relaxed(&arena->a_used)); /* R1 */
+    for (uint32_t i = 0; i < cache->shard_count; i++)
+        sarki_store32_relaxed(&cache->shards[i].a_longest_hold, 0); /* order: R1 */
+    for (int kind = 0; cache->histograms && kind < SARKI_LATENCY_KINDS; kind++)
+        sarki_store64_relaxed(&cache->histograms[kind].a_max_ns, 0); /* order: R1 */
+    sarki_unlock(&cache->metrics_mutex);
+}
+
+/* ---- >>check ---------------------------------------------------------------------------------
+
+   Purpose. Verifies the invariants by their numbers, in steps, as a walk over the index, the
+   shards and the blocks of the arena. Sums are compared only where nothing changed since the
+   check began: the generations of shards and arena tell. */
+
+typedef struct sarki_checker {
+    sark_cache *cache;
+    const char *broken; /* text of the first broken invariant; NULL: none */
+    uint64_t entries, with_deadline, payload_bytes; /* seen in the index */
+    uint64_t used_blocks, used_granules;            /* seen in the arena */
+} sarki_checker;
+
+static bool sarki_verify(sarki_checker *checker, bool holds, const char *text)
+{
+    if (!holds && !checker->broken) checker->broken = text;
+    return holds;
+}
+
+/* Whether a link's neighbours know it. */
+static bool sarki_link_is_mutual(char *links, uint32_t ref)
+{
+    const sarki_link *link = sarki_link_at(links, ref);
+    return sarki_link_at(links, link->next)->prev == ref &&
+           sarki_link_at(links, link->prev)->next == ref;
+}
+
+static void sarki_check_expiry_locked(sarki_checker *checker, sarki_shard *shard, uint32_t ref)
+{
+    sark_cache *cache = checker->cache;
+    int64_t deadline = sarki_entry_deadline(sarki_entry_of(cache, ref));
+    if (deadline == SARKI_NEVER) return;
+    const sarki_wheel *wheel = &shard->expiry;
+    const sarki_link *link = sarki_link_at(cache->expiry_links, ref);
+    sarki_slot slot = sarki_wheel_slot(wheel->bits, wheel->floor, link->place);
+    uint64_t key = (uint64_t)deadline;
+    checker->with_deadline++;
+    sarki_verify(checker, sarki_link_is_mutual(cache->expiry_links, ref),
+                 "W4: neighbours in the expiry wheel are not mutual");
+    sarki_verify(checker, wheel->pending || (slot.low <= key && key <= slot.high),
+                 "W1: an entry is not in the slot of its deadline");
+    sarki_verify(checker, key >= wheel->floor, "W3: a deadline is below the wheel's floor");
+    sarki_verify(checker, /* order: R4 the shard's lock */
+                 key >= sarki_load64_relaxed(&sarki_bound_of(cache, shard)->a_next_deadline),
+                 "S2: a deadline is below the shard's next deadline");
+}
+
+static void sarki_check_entry_locked(sarki_checker *checker, sarki_shard *shard, sarki_spot spot,
+                                     uint32_t ref)
+{
+    sark_cache *cache = checker->cache;
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    sarki_query query = sarki_query_of(cache, sarki_entry_key(entry), entry->key_bytes);
+    const sarki_bucket *bucket = &cache->index.buckets[spot.bucket];
+    checker->entries++;
+    checker->payload_bytes += (uint64_t)entry->key_bytes + entry->value_bytes;
+    sarki_verify(checker, entry->hash == query.hash, "X1: an entry's hash is not that of its key");
+    sarki_verify(checker, sarki_bucket_tag(bucket, spot.slot) == query.tag,
+                 "X2: a slot's tag is not that of its key");
+    for (uint32_t b = sarki_index_home(&cache->index, query.hash); b != spot.bucket;
+         b = sarki_index_next(&cache->index, b)) /* order: R4 for this key */
+        sarki_verify(checker, sarki_load32_relaxed(&cache->index.buckets[b].a_overflow) > 0,
+                     "X3: a bucket does not count a key that passed it");
+    sarki_verify(checker, sarki_link_is_mutual(cache->recency_links, ref),
+                 "W4: neighbours in the order of recency are not mutual");
+    sarki_verify(checker, entry->recency.place == SARKI_IN_FIFO ||
+                              entry->recency.place < sarki_wheel_slots(shard->recency.bits),
+                 "S1: an entry is neither in the FIFO nor in the wheel");
+    sarki_check_expiry_locked(checker, shard, ref);
+}
+
+static void sarki_check_index(sarki_checker *checker)
+{
+    sarki_spot spot = {0, 0};
+    do {
+        uint32_t ref = 0;
+        sarki_shard *shard = sarki_walk_lock(checker->cache, spot, &ref);
+        if (!shard) continue;
+        sarki_check_entry_locked(checker, shard, spot, ref);
+        sarki_shard_unlock(shard);
+    } while (!checker->broken && sarki_walk_next(checker->cache, &spot));
+}
+
+static void sarki_check_wheel_locked(sarki_checker *checker, const sarki_wheel *wheel)
+{
+    uint32_t levels_used = 0, counted = 0;
+    for (uint32_t place = 0; place < sarki_wheel_slots(wheel->bits); place++) {
+        uint32_t level = place >> wheel->bits, digit = place & ((1u << wheel->bits) - 1);
+        bool used = (wheel->used[level] >> digit & 1) != 0;
+        levels_used |= (uint32_t)used << level;
+        sarki_verify(checker, used == (wheel->heads[place] != 0),
+                     "W2: a slot's bit does not tell whether it has entries");
+        if (wheel->a_slot_counts) /* order: R4 the shard's lock */
+            counted += sarki_load32_relaxed(&wheel->a_slot_counts[place]);
+    }
+    sarki_verify(checker, levels_used == wheel->levels_used,
+                 "W2: a level's bit does not tell whether it has slots in use");
+    sarki_verify(checker, !wheel->a_slot_counts || counted == wheel->count,
+                 "W4: the counts of the slots do not add up");
+}
+
+/* Blocks from ref on, at most SARKI_MOVES of them; returns where to go on. */
+static uint32_t sarki_check_blocks_locked(sarki_checker *checker, uint32_t ref)
+{
+    const sarki_arena *arena = &checker->cache->memory.arena;
+    for (uint32_t steps = 0; ref < arena->end && steps < SARKI_MOVES && !checker->broken; steps++) {
+        uint32_t header = sarki_block(arena, ref)[0], size = header >> 2;
+        if (!sarki_verify(checker, size > 0 && size <= arena->end - ref, "A5: a block's size"))
+            break;
+        uint32_t next = sarki_block(arena, ref + size)[0];
+        bool is_free = (header & SARKI_BLOCK_FREE) != 0;
+        sarki_verify(checker, is_free == ((next & SARKI_PREVIOUS_FREE) != 0),
+                     "A2: a block does not know whether the one before is free");
+        if (is_free) {
+            uint32_t bin = sarki_bin_of(size), previous = sarki_block(arena, ref)[2];
+            sarki_verify(checker, !(next & SARKI_BLOCK_FREE), "A1: two free neighbours");
+            sarki_verify(checker, *sarki_block_footer(arena, ref, size) == size,
+                         "A3: a free block's last word is not its size");
+            sarki_verify(checker, previous ? sarki_block(arena, previous)[1] == ref
+                                           : arena->bins[bin] == ref,
+                         "A4: a free block is not in its bin");
+        } else {
+            checker->used_blocks++;
+            checker->used_granules += size;
+        }
+        ref += size;
+    }
+    return ref;
+}
+
+/* Whether the arena stayed as it was while its blocks were walked over. */
+static bool sarki_check_arena(sarki_checker *checker)
+{
+    sarki_memory *memory = &checker->cache->memory;
+    sarki_arena *arena = &memory->arena;
+    sarki_lock(&memory->mutex);
+    uint32_t generation = arena->generation, ref = arena->first;
+    while (ref < arena->end && generation == arena->generation && !checker->broken) {
+        ref = sarki_check_blocks_locked(checker, ref);
+        sarki_unlock(&memory->mutex);
+        sarki_lock(&memory->mutex);
+    }
+    bool same = generation == arena->generation;
+    if (same) /* order: R4 the memory lock */
+        sarki_verify(checker, checker->used_granules == sarki_load32_relaxed(&arena->a_used),
+                     "A5: the sizes of the blocks do not add up");
+    sarki_unlock(&memory->mutex);
+    return same;
+}
+
+/* What changes with each write, and what shards say of themselves. */
+typedef struct sarki_sums {
+    uint64_t generation, entries, orders, with_deadline, payload_bytes, retired;
+} sarki_sums;
+
+static sarki_sums sarki_check_shards(sarki_checker *checker)
+{
+    sark_cache *cache = checker->cache;
+    sarki_sums sums = {0, 0, 0, 0, 0, 0};
+    for (uint32_t i = 0; i < cache->shard_count; i++) {
+        sarki_shard *shard = &cache->shards[i];
+        sarki_shard_lock(shard);
+        sums.generation += shard->generation;
+        sums.entries += sarki_load32_relaxed(&shard->a_entries); /* order: R4 the shard's lock */
+        sums.orders += (uint64_t)shard->fifo_count + shard->recency.count;
+        sums.with_deadline += shard->expiry.count;
+        sums.payload_bytes += sarki_load64_relaxed(&shard->a_payload_bytes); /* order: R4 */
+        sarki_check_wheel_locked(checker, &shard->recency);
+        sarki_check_wheel_locked(checker, &shard->expiry);
+        sarki_shard_unlock(shard);
+    }
+    sarki_lock(&cache->memory.mutex);
+    sums.generation += cache->memory.arena.generation;
+    sums.retired = cache->memory.retired_count;
+    sarki_unlock(&cache->memory.mutex);
+    return sums;
+}
+
+/* Compares sums that were taken while nothing changed. */
+static void sarki_check_sums(sarki_checker *checker, const sarki_sums *sums)
+{
+    sark_cache *cache = checker->cache;
+    sarki_verify(checker, checker->entries == sums->entries,
+                 "S1: the index holds more or fewer entries than the shards count");
+    sarki_verify(checker, sums->orders == sums->entries,
+                 "S1: the orders of recency hold more or fewer entries than the shards");
+    sarki_verify(checker, sums->with_deadline == checker->with_deadline,
+                 "S1: the orders of expiry hold more or fewer entries than have a deadline");
+    sarki_verify(checker, checker->payload_bytes == sums->payload_bytes,
+                 "S1: the bytes of keys and values do not add up");
+    sarki_verify(checker, checker->used_blocks >= sums->entries + sums->retired,
+                 "Q1: fewer blocks in use than entries");
+    sarki_verify(checker, sums->entries <= cache->max_entries, "P5: more than max_entries");
+}
+
+SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t report_bytes)
+{
+    if (report && report_bytes > 0) report[0] = '\0';
+    if (!cache) return false;
+    sarki_checker checker = {cache, NULL, 0, 0, 0, 0, 0};
+    sarki_sums before = sarki_check_shards(&checker);
+    sarki_check_index(&checker);
+    bool still = sarki_check_arena(&checker);
+    sarki_sums after = sarki_check_shards(&checker);
+    if (still && before.generation == after.generation) sarki_check_sums(&checker, &after);
+    if (checker.broken && report && report_bytes > 0) {
+        strncpy(report, checker.broken, report_bytes - 1);
+        report[report_bytes - 1] = '\0';
+    }
+    return checker.broken == NULL;
+}
+
+/* ---- >>layout --------------------------------------------------------------------------------
+
+   Purpose. From a configuration to the tables of a region: first the defaults, then one pass that
+   places each table, used both to tell the bytes needed and to set the pointers. */
+
+#define SARKI_DEFAULT_BYTES ((uint64_t)64 << 20)
+#define SARKI_DEFAULT_PINS 16u
+#define SARKI_DEFAULT_LEASES 64u
+#define SARKI_DEFAULT_SHARDS 16u /* at most, and two for each processor */
+#define SARKI_SHARD_BYTES (256u << 10) /* of region for each shard, by default */
+#define SARKI_DEFAULT_MIN_BYTES ((uint64_t)1 << 20)
+#define SARKI_WIDE_SHARD_BYTES (128u << 10)  /* of region a shard, for wheels of 64-way digits */
+#define SARKI_SPACED_LEASE_BYTES (8u << 10)  /* of region a lease, for slots set apart */
+#define SARKI_MAX_BYTES ((uint64_t)SARKI_MAX_GRANULES * SARKI_GRANULE)
+#define SARKI_MIN_ARENA_BYTES 1024u
+#define SARKI_TYPICAL_ENTRY_BYTES 128u
+#define SARKI_MIN_ENTRIES 16u
+
+/* Sizes of the tables, and where they begin, in bytes from the region's start. */
+typedef struct sarki_layout {
+    uint32_t shard_count, lease_count, pin_count, hint_bits, wheel_bits, bucket_count;
+    size_t lease_spacing;
+    uint64_t shards, bounds, heads, slot_counts, leases, pins, hints, scan_refs, histograms,
+        baseline, bins, buckets, arena; /* 64 bits: they are compared before they are used */
+} sarki_layout;
+
+static sark_cache_status sarki_config_check(const sark_cache_config *config)
+{
+    if (config->max_entries > (uint64_t)1 << 31) return SARK_CACHE_BAD_MAX_ENTRIES;
+    if (config->max_bytes > SARKI_MAX_BYTES) return SARK_CACHE_BAD_MAX_BYTES;
+    if (config->default_ttl_ms < 0) return SARK_CACHE_BAD_DEFAULT_TTL;
+    if (config->ttl_jitter_percent > 100) return SARK_CACHE_BAD_TTL_JITTER;
+    uint32_t shards = config->shard_count, leases = config->lease_count;
+    if (shards > SARKI_MAX_SHARDS) return SARK_CACHE_BAD_SHARD_COUNT;
+    if ((shards & (shards - 1)) != 0) return SARK_CACHE_BAD_SHARD_COUNT;
+    if (leases == 1 || leases > SARKI_MAX_LEASES) return SARK_CACHE_BAD_LEASE_COUNT;
+    if (config->pin_count > SARKI_MAX_PINS) return SARK_CACHE_BAD_PIN_COUNT;
+    if (!config->allocator.allocate != !config->allocator.release) return SARK_CACHE_BAD_ALLOCATOR;
+    return SARK_CACHE_OK;
+}
+
+/* The largest power of two that is at most value and max; 1 for 0. */
+static uint32_t sarki_power_of_two(uint64_t value, uint32_t max)
+{
+    if (value <= 1) return 1;
+    return value >= max ? max : (uint32_t)1 << sarki_log2(value);
+}
+
+/* Fills the fields that depend on max_bytes and max_entries, which are set. */
+static void sarki_config_fill(sark_cache_config *config)
+{
+    if (config->shard_count == 0)
+        config->shard_count =
+            sarki_power_of_two(sarki_min64(config->max_bytes / SARKI_SHARD_BYTES,
+                                           config->max_entries / SARKI_MIN_ENTRIES),
+                               sarki_power_of_two(2 * (uint64_t)sarki_processors(),
+                                                  SARKI_DEFAULT_SHARDS));
+    if (config->lease_count == 0)
+        config->lease_count =
+            (uint32_t)sarki_max64(2, sarki_min64(config->max_bytes / 2048, SARKI_DEFAULT_LEASES));
+    if (config->pin_count == 0) config->pin_count = SARKI_DEFAULT_PINS;
+}
+
+/* Sets a table's beginning and moves on. */
+static void sarki_layout_place(uint64_t *table, uint64_t *at, uint64_t count, uint64_t bytes,
+                               uint64_t align)
+{
+    *at = sarki_round_up(*at, align);
+    *table = *at;
+    *at += count * bytes;
+}
+
+/* The layout of a configuration whose fields are all set. */
+static sarki_layout sarki_layout_of(const sark_cache_config *config)
+{
+    sarki_layout layout;
+    uint64_t at = sizeof(sark_cache);
+    bool wide = config->max_bytes / config->shard_count >= SARKI_WIDE_SHARD_BYTES;
+    bool spaced = config->max_bytes / config->lease_count >= SARKI_SPACED_LEASE_BYTES;
+    uint32_t arena_granules = (uint32_t)(config->max_bytes / SARKI_GRANULE);
+    layout.shard_count = config->shard_count;
+    layout.lease_count = config->lease_count;
+    layout.pin_count = config->pin_count;
+    layout.hint_bits = sarki_log2((uint64_t)config->lease_count * 8 - 1);
+    layout.wheel_bits = wide ? 6 : 3;
+    layout.lease_spacing = spaced ? SARKI_LEASE_SPACING : sizeof(sarki_lease);
+    /* 1.6 slots an entry; one bucket more, so that rounding never fills the index */
+    layout.bucket_count = (uint32_t)(config->max_entries * 16 / (SARKI_SLOTS * 10) + 2);
+    size_t slots = (size_t)layout.shard_count * sarki_wheel_slots(layout.wheel_bits);
+    size_t levels = sarki_arena_levels(arena_granules);
+    size_t kinds = config->latency_sample_every > 0 ? SARKI_LATENCY_KINDS : 0;
+    sarki_layout_place(&layout.shards, &at, layout.shard_count, sizeof(sarki_shard), 64);
+    sarki_layout_place(&layout.bounds, &at, layout.shard_count, sizeof(sarki_bound), 64);
+    sarki_layout_place(&layout.heads, &at, slots * 2, sizeof(uint32_t), 64);
+    sarki_layout_place(&layout.slot_counts, &at, slots, sizeof(sarki_a32), 64);
+    sarki_layout_place(&layout.leases, &at, layout.lease_count, layout.lease_spacing, 128);
+    sarki_layout_place(&layout.pins, &at, layout.pin_count, sizeof(sarki_pin), 64);
+    sarki_layout_place(&layout.hints, &at, (uint64_t)1 << layout.hint_bits, sizeof(sarki_a32), 64);
+    sarki_layout_place(&layout.scan_refs, &at,
+                       layout.lease_count + layout.pin_count + SARKI_REPORTERS + 1,
+                       sizeof(uint32_t), 64);
+    sarki_layout_place(&layout.histograms, &at, kinds, sizeof(sarki_histogram), 64);
+    sarki_layout_place(&layout.baseline, &at, 1, sizeof(sark_cache_metrics), 16);
+    sarki_layout_place(&layout.bins, &at, levels * SARKI_BINS_PER_LEVEL, sizeof(uint32_t), 16);
+    sarki_layout_place(&layout.buckets, &at, layout.bucket_count, sizeof(sarki_bucket), 64);
+    sarki_layout_place(&layout.arena, &at, 1, 0, 64);
+    return layout;
+}
+
+/* Bytes that the tables of a full configuration need with a minimal arena. The region is aligned
+   to 128 bytes within what is given, and a granule ends it. */
+static uint64_t sarki_layout_bytes(const sark_cache_config *config, uint64_t arena_bytes)
+{
+    return sarki_layout_of(config).arena + arena_bytes + 128 + SARKI_GRANULE;
+}
+
+/* Where only max_bytes is given: an entry for each 128 bytes, as far as the tables leave half. */
+static void sarki_config_entries(sark_cache_config *config)
+{
+    uint64_t entries = config->max_bytes / SARKI_TYPICAL_ENTRY_BYTES;
+    for (config->max_entries = entries; entries > SARKI_MIN_ENTRIES; entries /= 2) {
+        sark_cache_config trial = *config;
+        trial.max_entries = config->max_entries = entries;
+        sarki_config_fill(&trial);
+        if (sarki_layout_bytes(&trial, trial.max_bytes / 2) <= trial.max_bytes) return;
+    }
+    config->max_entries = SARKI_MIN_ENTRIES;
+}
+
+/* The least region, at least max_bytes, whose tables leave 128 bytes for each of max_entries. The
+   defaults grow with the region, so it is found by steps. 0: more than a region can be. */
+static size_t sarki_bytes_needed(const sark_cache_config *config)
+{
+    uint64_t bytes = 0, arena_bytes = config->max_entries * SARKI_TYPICAL_ENTRY_BYTES;
+    arena_bytes = sarki_max64(arena_bytes, SARKI_MIN_ARENA_BYTES);
+    uint64_t needed = sarki_max64(config->max_bytes, 1);
+    while (needed > bytes) {
+        bytes = needed;
+        if (bytes > SARKI_MAX_BYTES || bytes > SIZE_MAX / 2) return 0;
+        sark_cache_config trial = *config;
+        trial.max_bytes = (size_t)bytes;
+        sarki_config_fill(&trial);
+        needed = sarki_layout_bytes(&trial, arena_bytes);
+    }
+    return (size_t)bytes;
+}
+
+/* Fills in every default.
+   region_bytes  of the caller's buffer; 0: the region is to be allocated
+   Returns OK or the code that names the field. */
+static sark_cache_status sarki_config_resolve(const sark_cache_config *given, uint64_t region_bytes,
+                                              sark_cache_config *config)
+{
+    memset(config, 0, sizeof *config);
+    if (given) *config = *given;
+    sark_cache_status status = sarki_config_check(config);
+    if (status != SARK_CACHE_OK) return status;
+    uint64_t bytes = config->max_bytes;
+    if (region_bytes > 0) bytes = bytes ? sarki_min64(bytes, region_bytes) : region_bytes;
+    if (bytes == 0 && config->max_entries == 0) bytes = SARKI_DEFAULT_BYTES;
+    if (bytes == 0) bytes = sarki_max64(config->max_entries * 1024, SARKI_DEFAULT_MIN_BYTES);
+    bytes = sarki_min64(bytes, SARKI_MAX_BYTES);
+    config->max_bytes = (size_t)sarki_min64(bytes, SIZE_MAX / 2);
+    if (config->max_entries == 0) sarki_config_entries(config);
+    if (region_bytes == 0 && given && given->max_bytes == 0 && given->max_entries > 0)
+        config->max_bytes = (size_t)sarki_max64(config->max_bytes, sarki_bytes_needed(config));
+    sarki_config_fill(config);
+    if (sarki_layout_bytes(config, SARKI_MIN_ARENA_BYTES) > config->max_bytes)
+        return SARK_CACHE_BAD_MAX_BYTES;
+    return SARK_CACHE_OK;
+}
+
+SARK_CACHE_API size_t sark_cache_region_bytes(const sark_cache_config *config)
+{
+    sark_cache_config full;
+    memset(&full, 0, sizeof full);
+    if (config) full = *config;
+    if (sarki_config_check(&full) != SARK_CACHE_OK) return 0;
+    if (full.max_entries == 0) full.max_entries = SARKI_MIN_ENTRIES;
+    full.max_bytes = 0;
+    return sarki_bytes_needed(&full);
+}
+
+/* ---- >>life ----------------------------------------------------------------------------------
+
+   Purpose. create and destroy. Everything that can fail does so before the cleanup thread is
+   started, and what was made is unmade in reverse. */
+
+static void sarki_shard_create(sark_cache *cache, const sarki_layout *layout, uint32_t number)
+{
+    sarki_shard *shard = &cache->shards[number];
+    sarki_bound *bound = &cache->bounds[number];
+    uint32_t slots = sarki_wheel_slots(layout->wheel_bits);
+    uint32_t *heads = (uint32_t *)(void *)(cache->region + layout->heads);
+    sarki_a32 *counts = (sarki_a32 *)(void *)(cache->region + layout->slot_counts);
+    heads += (size_t)number * 2 * slots;
+    sarki_wheel_create(&shard->recency, cache->recency_links, heads, NULL, layout->wheel_bits);
+    sarki_wheel_create(&shard->expiry, cache->expiry_links, heads + slots,
+                       counts + (size_t)number * slots, layout->wheel_bits);
+    sarki_store64_relaxed(&bound->a_oldest, SARKI_NONE);        /* order: R5 */
+    sarki_store64_relaxed(&bound->a_next_deadline, SARKI_NONE); /* order: R5 */
+}
+
+static void sarki_leases_create(sark_cache *cache, const sarki_layout *layout)
+{
+    sarki_leases *leases = &cache->leases;
+    leases->slots = cache->region + layout->leases;
+    leases->pins = (sarki_pin *)(void *)(cache->region + layout->pins);
+    leases->a_hints = (sarki_a32 *)(void *)(cache->region + layout->hints);
+    leases->lease_count = layout->lease_count;
+    leases->pin_count = layout->pin_count;
+    leases->hint_bits = layout->hint_bits;
+    leases->spacing = layout->lease_spacing;
+}
+
+static void sarki_memory_create(sark_cache *cache, const sarki_layout *layout)
+{
+    sarki_memory *memory = &cache->memory;
+    uint32_t first = (uint32_t)(layout->arena / SARKI_GRANULE);
+    uint32_t end = (uint32_t)((cache->config.max_bytes - 128) / SARKI_GRANULE) - 1;
+    memory->scan_refs = (uint32_t *)(void *)(cache->region + layout->scan_refs);
+    memory->arena.region = cache->region;
+    memory->arena.bins = (uint32_t *)(void *)(cache->region + layout->bins);
+    memory->retired_limit = (end - first) / 64;
+    sarki_arena_create(&memory->arena, first, end);
+}
+
+static void sarki_tables_create(sark_cache *cache, const sarki_layout *layout)
+{
+    cache->shard_count = layout->shard_count;
+    cache->recency_links = cache->region + offsetof(sarki_entry, recency);
+    cache->expiry_links = cache->region + sizeof(sarki_entry) + offsetof(sarki_expiry, link);
+    cache->shards = (sarki_shard *)(void *)(cache->region + layout->shards);
+    cache->bounds = (sarki_bound *)(void *)(cache->region + layout->bounds);
+    cache->baseline = (sark_cache_metrics *)(void *)(cache->region + layout->baseline);
+    cache->index.buckets = (sarki_bucket *)(void *)(cache->region + layout->buckets);
+    cache->index.bucket_count = layout->bucket_count;
+    if (cache->config.latency_sample_every > 0)
+        cache->histograms = (sarki_histogram *)(void *)(cache->region + layout->histograms);
+    for (uint32_t i = 0; i < layout->shard_count; i++) sarki_shard_create(cache, layout, i);
+    sarki_leases_create(cache, layout);
+    sarki_memory_create(cache, layout);
+}
+
+/* Creates the locks in order, up to the first that fails. Returns how many: 6 and the shards'. */
+static uint32_t sarki_locks_create(sark_cache *cache)
+{
+    if (!sarki_mutex_create(&cache->memory.mutex)) return 0;
+    if (!sarki_mutex_create(&cache->room.mutex)) return 1;
+    if (!sarki_mutex_create(&cache->metrics_mutex)) return 2;
+    if (!sarki_mutex_create(&cache->cleaner.mutex)) return 3;
+    if (!sarki_condition_create(&cache->room.changed)) return 4;
+    if (!sarki_condition_create(&cache->cleaner.wake)) return 5;
+    uint32_t shard = 0;
+    while (shard < cache->shard_count && sarki_mutex_create(&cache->shards[shard].mutex)) shard++;
+    return 6 + shard;
+}
+
+/* Destroys the first so many locks. */
+static void sarki_locks_destroy(sark_cache *cache, uint32_t count)
+{
+    while (count > 6) sarki_mutex_destroy(&cache->shards[--count - 6].mutex);
+    if (count > 5) sarki_condition_destroy(&cache->cleaner.wake);
+    if (count > 4) sarki_condition_destroy(&cache->room.changed);
+    if (count > 3) sarki_mutex_destroy(&cache->cleaner.mutex);
+    if (count > 2) sarki_mutex_destroy(&cache->metrics_mutex);
+    if (count > 1) sarki_mutex_destroy(&cache->room.mutex);
+    if (count > 0) sarki_mutex_destroy(&cache->memory.mutex);
+}
+
+/* Random secrets, or those of the seed given. */
+static bool sarki_secret_create(sark_cache *cache)
+{
+    uint64_t seed = cache->config.hash_seed;
+    cache->config.hash_seed = 0;
+    if (seed == 0) return sarki_random(&cache->secret, sizeof cache->secret);
+    sarki_secret_expand(&cache->secret, seed);
+    return true;
+}
+
+static void sarki_stamps_create(sark_cache *cache)
+{
+    cache->stamps.shift = sarki_counter_shift();
+    cache->stamp_epoch_ns = sarki_fine_ns();
+    cache->stamp_epoch =
+        cache->stamps.shift < 0 ? 0 : sarki_counter() << cache->stamps.shift;
+}
+
+/* Builds a cache in zeroed memory; NULL and a status where that fails. */
+static sark_cache *sarki_build(const sark_cache_config *config, void *memory,
+                               sark_cache_status *status)
+{
+    char *region = (char *)memory + (0 - (uintptr_t)memory) % 128;
+    sarki_layout layout = sarki_layout_of(config);
+    sark_cache *cache = (sark_cache *)(void *)region;
+    cache->region = region;
+    cache->config = *config;
+    cache->max_entries = (uint32_t)config->max_entries;
+    cache->ticks_per_ms = config->clock.now_ms ? 1 : 1000000;
+    if (!config->clock.now_ms)
+        cache->coarse_lag = SARKI_COARSE_LAG_TICKS * (int64_t)sarki_coarse_tick_ns();
+    *status = SARK_CACHE_NO_RANDOM;
+    if (!sarki_secret_create(cache)) return NULL;
+    sarki_tables_create(cache, &layout);
+    uint32_t locks = sarki_locks_create(cache);
+    if (locks < 6 + layout.shard_count) {
+        sarki_locks_destroy(cache, locks);
+        *status = SARK_CACHE_SYSTEM_ERROR;
+        return NULL;
+    }
+    sarki_stamps_create(cache);
+    *status = SARK_CACHE_OK;
+    return cache;
+}
+
+static void sarki_start_cleaner(sark_cache *cache)
+{
+    if (cache->config.cleanup_interval_ms > 0)
+        cache->cleaner.running =
+            sarki_thread_start(&cache->cleaner.thread, sarki_cleaner_run, cache);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_create_in(sark_cache **cache_out,
+                                                      const sark_cache_config *config,
+                                                      void *region, size_t region_bytes)
+{
+    sark_cache_config full;
+    if (!cache_out) return SARK_CACHE_BAD_ARGUMENT;
+    *cache_out = NULL;
+    if (!region) return SARK_CACHE_BAD_ARGUMENT;
+    size_t needed = sark_cache_region_bytes(config);
+    if (needed > 0 && region_bytes < needed) return SARK_CACHE_REGION_TOO_SMALL;
+    sark_cache_status status = sarki_config_resolve(config, region_bytes, &full);
+    if (status != SARK_CACHE_OK) return status;
+    memset(region, 0, (size_t)sarki_layout_of(&full).arena + 128);
+    *cache_out = sarki_build(&full, region, &status);
+    if (*cache_out) sarki_start_cleaner(*cache_out);
+    return status;
+}
+
+/* The region, zeroed as far as the tables go. */
+static void *sarki_allocate(const sark_cache_config *config)
+{
+    int errno_before = errno;
+    void *memory = NULL;
+    if (config->allocator.allocate) {
+        memory = config->allocator.allocate(config->allocator.context, config->max_bytes);
+        if (memory) memset(memory, 0, (size_t)sarki_layout_of(config).arena + 128);
+    } else {
+        memory = calloc(1, config->max_bytes);
+    }
+    errno = errno_before;
+    return memory;
+}
+
+static void sarki_release(const sark_cache_config *config, void *memory)
+{
+    int errno_before = errno;
+    if (config->allocator.release)
+        config->allocator.release(config->allocator.context, memory, config->max_bytes);
+    else free(memory);
+    errno = errno_before;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_create(sark_cache **cache_out,
+                                                   const sark_cache_config *config)
+{
+    sark_cache_config full;
+    if (!cache_out) return SARK_CACHE_BAD_ARGUMENT;
+    *cache_out = NULL;
+    sark_cache_status status = sarki_config_resolve(config, 0, &full);
+    if (status != SARK_CACHE_OK) return status;
+    void *memory = sarki_allocate(&full);
+    if (!memory) return SARK_CACHE_NO_MEMORY;
+    sark_cache *cache = sarki_build(&full, memory, &status);
+    if (!cache) {
+        sarki_release(&full, memory);
+        return status;
+    }
+    cache->allocation = memory;
+    sarki_start_cleaner(cache);
+    *cache_out = cache;
+    return SARK_CACHE_OK;
+}
+
+static bool sarki_pins_are_out(const sark_cache *cache)
+{
+    for (uint32_t i = 0; i < cache->leases.pin_count; i++)
+        if (sarki_load32_acquire(&cache->leases.pins[i].a_sequence) & 1) /* order: E9 */
+            return true;
+    return false;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache)
+{
+    if (!cache) return SARK_CACHE_OK;
+    if (cache->closing || sarki_frame_outer(cache) || sarki_pins_are_out(cache))
+        return sarki_refuse(cache, SARK_CACHE_BUSY);
+    sarki_cleaner_stop(&cache->cleaner);
+    cache->closing = true;
+    sarki_remove_all(cache, SARK_CACHE_DESTROYED);
+    sark_cache_config config = cache->config;
+    void *memory = cache->allocation;
+    sarki_locks_destroy(cache, 6 + cache->shard_count);
+    if (memory) sarki_release(&config, memory);
+    return SARK_CACHE_OK;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_get_config(const sark_cache *cache,
+                                                       sark_cache_config *config)
+{
+    if (!cache || !config) return SARK_CACHE_BAD_ARGUMENT;
+    *config = cache->config;
+    return SARK_CACHE_OK;
+}
+
+SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
+{
+    switch (status) {
+    case SARK_CACHE_OK: return "done";
+    case SARK_CACHE_MISS: return "no live entry under this key";
+    case SARK_CACHE_EXISTS: return "a live entry is there already";
+    case SARK_CACHE_BAD_ARGUMENT: return "an argument is NULL, or is not what it should be";
+    case SARK_CACHE_BAD_TTL: return "the TTL is negative";
+    case SARK_CACHE_BAD_KEY: return "the key has more than 65535 bytes";
+    case SARK_CACHE_TOO_LARGE: return "the entry would not fit the empty cache";
+    case SARK_CACHE_SHORT_BUFFER: return "the value is longer than the buffer";
+    case SARK_CACHE_NO_MEMORY: return "the allocator gave no memory for the region";
+    case SARK_CACHE_BUSY: return "pins, or a callback under way, stand in the way";
+    case SARK_CACHE_NO_PIN: return "all pins are out; see pin_count";
+    case SARK_CACHE_SYSTEM_ERROR: return "a clock, mutex or other system call failed";
+    case SARK_CACHE_NO_RANDOM: return "no random source, and no hash_seed given";
+    case SARK_CACHE_REGION_TOO_SMALL: return "the region is smaller than sark_cache_region_bytes";
+    case SARK_CACHE_BAD_MAX_ENTRIES: return "max_entries is above 2147483648";
+    case SARK_CACHE_BAD_MAX_BYTES: return "max_bytes is above 16 GiB, or too small for the tables";
+    case SARK_CACHE_BAD_DEFAULT_TTL: return "default_ttl_ms is negative";
+    case SARK_CACHE_BAD_TTL_JITTER: return "ttl_jitter_percent is above 100";
+    case SARK_CACHE_BAD_SHARD_COUNT: return "shard_count is no power of two, or above 256";
+    case SARK_CACHE_BAD_LEASE_COUNT: return "lease_count is 1, or above 1024";
+    case SARK_CACHE_BAD_PIN_COUNT: return "pin_count is above 1024";
+    case SARK_CACHE_BAD_ALLOCATOR: return "allocator has one function without the other";
+    }
+    return "not a status of this library";
+}
+
+/* The private macros end here; tests of the inside keep them. */
+#ifndef SARKI_KEEP_MACROS
+#undef SARKI_APART
+#undef SARKI_ASSERT
+#undef SARKI_BINS_PER_LEVEL
+#undef SARKI_BIN_BITS
+#undef SARKI_BLOCK_FLAGS
+#undef SARKI_BLOCK_FREE
+#undef SARKI_BYTES_READ
+#undef SARKI_BYTES_WRITTEN
+#undef SARKI_CLAIMED
+#undef SARKI_CLOCK_COARSE
+#undef SARKI_COARSE_LAG_TICKS
+#undef SARKI_DEFAULT_BYTES
+#undef SARKI_DEFAULT_LEASES
+#undef SARKI_DEFAULT_MIN_BYTES
+#undef SARKI_DEFAULT_PINS
+#undef SARKI_DEFAULT_SHARDS
+#undef SARKI_GRANULE
+#undef SARKI_HASH
+#undef SARKI_HAS_DEADLINE
+#undef SARKI_HINT_PROBES
+#undef SARKI_IN_FIFO
+#undef SARKI_LEASE_PROBES
+#undef SARKI_LEASE_SPACING
+#undef SARKI_MAX_BYTES
+#undef SARKI_MAX_GRANULES
+#undef SARKI_MAX_LEASES
+#undef SARKI_MAX_LEVELS
+#undef SARKI_MAX_PINS
+#undef SARKI_MAX_SHARDS
+#undef SARKI_MIN_ARENA_BYTES
+#undef SARKI_MIN_ENTRIES
+#undef SARKI_MOVES
+#undef SARKI_NEVER
+#undef SARKI_NONE
+#undef SARKI_OWN_BIN_TRIES
+#undef SARKI_PREVIOUS_FREE
+#undef SARKI_RECHECKS
+#undef SARKI_REJECTIONS
+#undef SARKI_REPORTERS
+#undef SARKI_RETIRE_BATCH
+#undef SARKI_ROOM_PATIENCE
+#undef SARKI_SHADOW
+#undef SARKI_SHARD_BYTES
+#undef SARKI_SLOTS
+#undef SARKI_SPACED_LEASE_BYTES
+#undef SARKI_STRANGERS
+#undef SARKI_TYPICAL_ENTRY_BYTES
+#undef SARKI_WHEEL_LEVELS
+#undef SARKI_WIDE
+#undef SARKI_WIDE_SHARD_BYTES
+#endif
+
+#endif /* CLOCK_MONOTONIC */
+#endif /* SARK_CACHE_IMPLEMENTATION */
+
+/* ------------------------------------------------------------------------------------------------
+   This file is available under two licences; choose one.
+
+   ALTERNATIVE A: MIT License. Copyright (c) 2026 the sark_cache authors
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy of this software
+   and associated documentation files (the "Software"), to deal in the Software without
+   restriction, including without limitation the rights to use, copy, modify, merge, publish,
+   distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+   Software is furnished to do so, subject to the following conditions:
+
+   The above copyright notice and this permission notice shall be included in all copies or
+   substantial portions of the Software.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING
+   BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+   DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+   ALTERNATIVE B: Public domain (Unlicense, unlicense.org)
+
+   This is free and unencumbered software released into the public domain. Anyone is free to copy,
+   modify, publish, use, compile, sell, or distribute this software, either in source code form or
+   as a compiled binary, for any purpose, commercial or non-commercial, and by any means.
+
+   In jurisdictions that recognize copyright laws, the author or authors of this software dedicate
+   any and all copyright interest in the software to the public domain. We make this dedication
+   for the benefit of the public at large and to the detriment of our heirs and successors. We
+   intend this dedication to be an overt act of relinquishment in perpetuity of all present and
+   future rights to this software under copyright law.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING
+   BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+   LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+   CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+   --------------------------------------------------------------------------------------------- */
