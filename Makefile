@@ -1,0 +1,118 @@
+# sark_cache: what is built, run and checked here. `make help` lists the targets.
+#
+# Everything is made under build/. Variants are parameters:
+#     CC=clang          the compiler
+#     SAN=thread        a sanitizer: thread, or address (with undefined behaviour and leaks)
+#     SCALE=20          percent of the tests' usual lengths
+#     JOBS=2            tests that run at a time
+#     TRACES=folder     where `make exact` finds the traces
+#     PACKAGES=         an empty list: do not look for Debian packages
+
+BUILD  := build
+SAN    :=
+SCALE  := 100
+JOBS   := 2
+TRACES :=
+
+# What `make test` needs beyond make and a C compiler, as Debian names it.
+PACKAGES := gcc g++ clang libclang-rt-dev libstb-dev zlib1g-dev relacy-dev universal-ctags \
+            cppcheck strace
+
+# ---- Flags --------------------------------------------------------------------------------------
+
+STANDARD      := -std=gnu11
+WARNINGS      := -Wall -Wextra
+FLAGS_plain   := -O2 -g
+FLAGS_address := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+                 -fno-sanitize-recover=all
+FLAGS_thread  := -O1 -g1 -fsanitize=thread
+SANITIZER     := $(or $(SAN),plain)
+FLAGS         := $(STANDARD) $(WARNINGS) $(FLAGS_$(SANITIZER)) -pthread -I.
+ifeq ($(FLAGS_$(SANITIZER)),)
+$(error SAN is "thread", "address" or empty, not "$(SAN)")
+endif
+
+# The variant's folder, such as build/gcc-plain or build/clang-thread.
+OUT := $(BUILD)/$(notdir $(CC))-$(SANITIZER)
+
+# zlib reads the traces where its header is there; otherwise they are piped through gzip.
+zlib = $(if $(filter yes,$(shell printf '%s\n' '\#if __has_include(<zlib.h>)' yes '\#endif' | \
+           $(CC) -E -P - 2>/dev/null)),-DHAVE_ZLIB -lz)
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help run test test-programs relacy-programs exact soak bench lint clean always
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+# ---- Running it ---------------------------------------------------------------------------------
+
+run: $(BUILD)/01_hello $(BUILD)/main_job ## the quick start, then two real traces through the cache
+	$(BUILD)/01_hello
+	$(BUILD)/main_job
+
+bench: $(BUILD)/speed ## the cache's speed beside a map and a list under one mutex
+	$(BUILD)/speed
+
+$(BUILD)/01_hello: examples/01_hello.c sark_cache.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -pthread -I. $< -o $@
+
+# Each program in bench/ is its own file and the parts that it uses.
+parts_of_replay   := $(addprefix bench/,trace.c trace_input.c replay_run.c sark_cache.c)
+parts_of_main_job := $(parts_of_replay) bench/metrics_print.c
+parts_of_speed    := $(wildcard bench/subject*.c) \
+                     $(addprefix bench/,workload.c baseline.c sark_cache.c)
+bench_flags       := $(STANDARD) $(WARNINGS) $(FLAGS_plain) -pthread
+
+$(BUILD)/replay: bench/replay.c $(parts_of_replay)
+$(BUILD)/main_job: bench/main_job.c $(parts_of_main_job)
+$(BUILD)/speed: bench/speed.c $(parts_of_speed)
+$(addprefix $(BUILD)/,replay main_job speed): sark_cache.h $(wildcard bench/*.h) $(BUILD)/commit
+	@mkdir -p $(@D)
+	$(CC) $(bench_flags) -DBENCH_COMMIT='"$(shell cat $(BUILD)/commit)"' \
+	    -DBENCH_FLAGS='"$(bench_flags)"' -I. $(filter %.c,$^) $(zlib) -lm -o $@
+
+# What the programs in bench/ print beside their figures; touched only where it changes.
+$(BUILD)/commit: always
+	@mkdir -p $(@D)
+	@commit=$$(git describe --always --dirty 2>/dev/null || echo unknown); \
+	[ "$$commit" = "$$(cat $@ 2>/dev/null)" ] || echo "$$commit" >$@
+
+# ---- Checking it --------------------------------------------------------------------------------
+
+# With CC or SAN on the command line, that variant's programs alone; otherwise all there is.
+one_variant := $(filter command,$(foreach name,CC SAN,$(firstword $(origin $(name)))))
+run_tests   := BUILD=$(BUILD) SCALE=$(SCALE) JOBS=$(JOBS) tests/run.sh
+
+test: ## everything that can be checked here; CC= or SAN= given: that variant alone
+	@tests/packages.sh $(PACKAGES) 2>&1
+	@$(run_tests) $(if $(one_variant),variant $(CC) $(SANITIZER),all) 2>&1
+
+soak: SCALE := 2000
+soak: test ## the same, for hours: SCALE=2000 unless given
+
+exact: $(BUILD)/replay ## TRACES=folder: hits and digests of all its traces against the reference
+	@$(if $(TRACES),,$(error make exact needs TRACES=folder))
+	@tests/exact.sh $(BUILD)/replay $(TRACES)/expected_digest.csv $(TRACES)
+
+lint: ## the rules of writing, warnings, the object's symbols, analysers
+	@tests/lint.sh $(BUILD)/lint
+
+test_programs   := $(basename $(notdir $(filter-out %_part.c,$(wildcard tests/*.c))))
+relacy_programs := $(basename $(notdir $(wildcard tests/relacy/*.cpp)))
+
+test-programs: $(addprefix $(OUT)/,$(test_programs))
+relacy-programs: $(addprefix $(BUILD)/relacy/,$(relacy_programs))
+
+$(OUT)/%: tests/%.c sark_cache.h $(wildcard tests/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -Itests $< -o $@
+
+$(BUILD)/relacy/%: tests/relacy/%.cpp sark_cache.h $(wildcard tests/relacy/*.h tests/relacy/*.hpp)
+	@mkdir -p $(@D)
+	g++ -std=c++11 -O2 -fno-strict-aliasing -fno-lifetime-dse -w -I. -Itests/relacy $< -o $@
+
+clean: ## remove build/
+	rm -rf $(BUILD)

@@ -1,0 +1,97 @@
+/* Leases against removal, on the shipped code: claim, re-check and release against replace,
+   unlink, free, and recycling of the memory for another key; one and two readers. */
+
+#include "scenario.h"
+
+static sark_cache *cache;
+
+/* Reads a key as a hit does, and checks that its bytes are its own. */
+static void read_key(const char *key)
+{
+    sarki_query query = sarki_query_of(cache, key, 1);
+    sarki_hold hold;
+    sarki_hold_begin(&cache->leases, false, &hold);
+    uint32_t ref = 0;
+    for (int tries = 0; tries < 2; tries++) {
+        sarki_found found =
+            sarki_find_once(&cache->index, cache->region, &cache->leases, &query, &hold, &ref);
+        if (found == SARKI_FOUND) {
+            sarki_entry *entry = sarki_entry_of(cache, ref);
+            SARKI_BYTES_READ(entry);
+            RL_ASSERT(entry->value_bytes == 1);
+            RL_ASSERT(sarki_entry_value(entry)[0] == (unsigned char)key[0]);
+            sarki_entry_touch(entry, sarki_stamp_now(&cache->stamps));
+        }
+        if (found != SARKI_AGAIN) break;
+    }
+    sarki_hold_end(&hold);
+}
+
+static void warm_homes(unsigned threads)
+{
+    for (unsigned i = 0; i < threads; i++) {
+        uint64_t id = (uint64_t)(i + 1) * 4096u;
+        uint32_t thread = (uint32_t)(id * 0x9e3779b97f4a7c15u >> 32) | 0x10000u;
+        sarki_home_assign(&cache->leases, thread, i % cache->leases.lease_count);
+    }
+}
+
+/* A cache with one key, which is there; each thread has its home slot. */
+static void prepare_cache(unsigned threads, unsigned leases)
+{
+    cache = model_cache(4, leases, 1);
+    warm_homes(threads);
+    RL_ASSERT(sark_cache_set(cache, "a", 1, "a", 1, 0) == SARK_CACHE_OK);
+}
+
+/* Readers in the first threads, and what a writer does in the last. */
+template <int READERS, void (*WRITER)()> struct readers_and_writer {
+    enum { THREADS = READERS + 1 };
+    void prepare() { prepare_cache(THREADS, 2); }
+    void run(unsigned thread)
+    {
+        if (thread < READERS) read_key("a");
+        else WRITER();
+    }
+    void finish() { model_end(cache); }
+};
+
+static void scan()
+{
+    sarki_lock(&cache->memory.mutex);
+    sarki_retired_scan_locked(cache);
+    sarki_unlock(&cache->memory.mutex);
+}
+
+/* The key is replaced, and its old entry freed and recycled for another key. */
+static void replace_and_recycle()
+{
+    sark_cache_set(cache, "a", 1, "a", 1, 0);
+    scan();
+    sark_cache_set(cache, "b", 1, "b", 1, 0);
+}
+
+/* The key is replaced twice: a reader may hold the second entry by moving its lease. */
+static void replace_twice()
+{
+    sark_cache_set(cache, "a", 1, "a", 1, 0);
+    sark_cache_set(cache, "a", 1, "a", 1, 0);
+    scan();
+}
+
+/* The key is deleted, freed, and inserted again in the same memory and slot. */
+static void delete_and_reuse()
+{
+    sark_cache_delete(cache, "a", 1);
+    scan();
+    sark_cache_set(cache, "a", 1, "a", 1, 0);
+}
+
+int main()
+{
+    model_run<readers_and_writer<1, replace_and_recycle> >("replace and recycle, one reader");
+    model_run<readers_and_writer<1, replace_twice> >("replace twice, one reader");
+    model_run<readers_and_writer<1, delete_and_reuse> >("delete and reuse, one reader");
+    model_run<readers_and_writer<2, replace_and_recycle> >("replace and recycle, two readers");
+    return model_summary();
+}

@@ -1,0 +1,128 @@
+/* What the scenarios share: a small cache of the shipped header in Relacy's model, and a driver.
+
+   A scenario is a class with THREADS, prepare(), run(thread) and finish(); it is searched
+   completely with at most three preemptions, then at random. */
+
+#ifndef SARK_RELACY_SCENARIO_H
+#define SARK_RELACY_SCENARIO_H
+
+#include "model.h"
+#include <iostream>
+
+#define SARKI_MODEL "model.h"
+#define SARKI_SLOTS 2u
+#define SARKI_REPORTERS 1u
+#define SARKI_KEEP_MACROS
+#define SARK_CACHE_IMPLEMENTATION
+#include "sark_cache.h"
+
+static char model_region[1 << 16] __attribute__((aligned(128)));
+
+template <typename Scenario>
+struct model_test : rl::test_suite<model_test<Scenario>, Scenario::THREADS> {
+    Scenario scenario;
+
+    void before()
+    {
+        model_begin();
+        model_counter = 1000;
+        scenario.prepare();
+    }
+    void thread(unsigned number) { scenario.run(number); }
+    void after() { scenario.finish(); }
+};
+
+/* A cache in the model's region. */
+static sark_cache *model_cache(uint64_t max_entries, uint32_t leases, uint32_t shards)
+{
+    sark_cache *cache = NULL;
+    sark_cache_config config;
+    memset(&config, 0, sizeof config);
+    config.max_entries = max_entries;
+    config.max_bytes = sizeof model_region;
+    config.shard_count = shards;
+    config.lease_count = leases;
+    config.pin_count = 1;
+    config.hash_seed = 1;
+    sark_cache_status status =
+        sark_cache_create_in(&cache, &config, model_region, sizeof model_region);
+    RL_ASSERT(status == SARK_CACHE_OK);
+    return cache;
+}
+
+/* The end of an execution: the checker as an assertion, and everything destructed. */
+static void model_end(sark_cache *cache)
+{
+    char report[100];
+    bool holds = sark_cache_check(cache, report, sizeof report);
+    if (!holds && getenv("RELACY_HISTORY")) printf("check: %s\n", report);
+    RL_ASSERT(holds);
+    model_forget_all();
+}
+
+/* Short searches until no execution meets a cell that was not known. In a long one that would be
+   taken for a failure, and all that follows be recorded as its history. */
+template <typename Scenario> static void model_meet_cells(rl::test_params parameters)
+{
+    parameters.search_type = rl::random_scheduler_type;
+    parameters.iteration_count = 1000;
+    size_t known = 0;
+    do {
+        known = model_known_count;
+        rl::simulate<model_test<Scenario> >(parameters);
+    } while (known != model_known_count);
+}
+
+template <typename Scenario>
+static bool model_search(const char *name, bool complete, unsigned long iterations)
+{
+    static std::ostream nowhere(0);
+    rl::test_params parameters;
+    parameters.output_stream = getenv("RELACY_HISTORY") ? &std::cout : &nowhere;
+    parameters.progress_stream = &nowhere;
+    parameters.search_type =
+        complete ? rl::fair_context_bound_scheduler_type : rl::random_scheduler_type;
+    parameters.context_bound = 3;
+    parameters.iteration_count = iterations;
+    parameters.execution_depth_limit = 10000;
+    bool holds = false;
+    model_meet_cells<Scenario>(parameters);
+    for (size_t known = 0; !holds;) {
+        known = model_known_count;
+        holds = rl::simulate<model_test<Scenario> >(parameters);
+        if (known == model_known_count) break;
+    }
+    printf("%s %s: %s, %llu executions%s%s\n", holds ? "ok  " : "FAIL", name,
+           complete ? "complete at 3 preemptions" : "random",
+           (unsigned long long)parameters.stop_iteration, holds ? "" : ": ",
+           holds ? "" : rl::test_result_str(parameters.test_result));
+    fflush(stdout);
+    return holds;
+}
+
+static int model_passed, model_failed;
+
+/* Searches a scenario at random; RELACY_RANDOM in the environment is the number of executions. */
+template <typename Scenario> static void model_run_random(const char *name)
+{
+    const char *wanted = getenv("RELACY_RANDOM");
+    unsigned long random = wanted ? strtoul(wanted, NULL, 10) : 1000000;
+    (model_search<Scenario>(name, false, random) ? model_passed : model_failed)++;
+}
+
+/* Searches a scenario completely, and at random. A complete search that did not come to its end
+   is a failure. */
+template <typename Scenario> static void model_run(const char *name)
+{
+    bool complete = model_search<Scenario>(name, true, 1000000000);
+    (complete ? model_passed : model_failed)++;
+    model_run_random<Scenario>(name);
+}
+
+static int model_summary()
+{
+    printf("%d passed, %d failed\n", model_passed, model_failed);
+    return model_failed != 0;
+}
+
+#endif

@@ -1,0 +1,240 @@
+#!/usr/bin/env bash
+# Builds and runs the tests, prints one line for each program (name, result, seconds) and what those
+# that fail say beside "ok"; the logs are kept in build/logs. Called by make.
+#
+# usage: tests/run.sh all                everything: checks, all variants, the model checker
+#        tests/run.sh variant CC SAN     the programs with one compiler and sanitizer (or "plain")
+#
+# environment: BUILD  the folder for all output
+#              SCALE  percent of the usual lengths
+#              JOBS   how many programs run at a time; those that measure time run alone anyway
+#
+# A program passes its cases on as its last line, "N passed, N failed". One that crashes, runs out
+# of time, ends without that line, or fails with no failed case counts as one failed. What cannot
+# run here says so in a line "not run: NAME (why)"; these lines are repeated before the last one,
+# and are in neither count.
+
+cd "$(dirname "$0")/.." || exit 1
+build=${BUILD:-build} scale=${SCALE:-100} slots=${JOBS:-2}
+logs=$build/logs
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+export TSAN_OPTIONS=halt_on_error=1:exitcode=66:second_deadlock_stack=1
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+
+# ---- The list of jobs ---------------------------------------------------------------------------
+
+job_group=() job_name=() job_limit=() job_command=()
+shared=() alone=() # indices of the above
+not_run=()
+
+# add shared|alone GROUP NAME LIMIT_S COMMAND
+add() {
+    local -n list=$1
+    list+=(${#job_name[@]})
+    job_group+=("$2") job_name+=("$3") job_limit+=("$4") job_command+=("$5")
+}
+
+# Whether a sanitizer's programs start here, and how: sets launcher to what must stand before them.
+# ThreadSanitizer does not start where the kernel places mappings too randomly.
+starts_here() {
+    local probe=$build/probe why
+    launcher=
+    mkdir -p "$build"
+    echo 'int main(void) { return 0; }' >"$probe.c"
+    why=$("$1" -fsanitize="$2" "$probe.c" -o "$probe" 2>&1) && why=$("./$probe" 2>&1) && return
+    launcher='setarch -R '
+    [ -x "$probe" ] && setarch -R "./$probe" >/dev/null 2>&1 && return
+    if [ "$2" = address ] && ASAN_OPTIONS=detect_leaks=0 "./$probe" >/dev/null 2>&1; then
+        launcher='env ASAN_OPTIONS=detect_leaks=0 '
+        not_run+=("not run: leaks, $1-$2 (the leak checker does not start here)")
+        return
+    fi
+    not_run+=("not run: $1-$2 (its programs do not start here: $(head -n 1 <<<"$why"))")
+    return 1
+}
+
+# All programs of a variant: add_variant CC SAN PERCENT, the last as a share of the scale
+add_variant() {
+    local variant percent=$(($3 * scale / 100)) limit source name program how launcher=
+    variant=$(basename "$1")-$2
+    [ "$percent" -gt 0 ] || percent=1
+    limit=$((900 * (percent > 100 ? percent : 100) / 100))
+    [ "$2" = plain ] || starts_here "$1" "$2" || return
+    for source in tests/*.c; do
+        name=$(basename "$source" .c)
+        program=$build/$variant/$name
+        case $name in
+            steps_* | expiry_* | lockfree_*) how=alone ;;
+            *) how=shared ;;
+        esac
+        add $how "$variant" "$name" $limit "
+            make -s BUILD=$build CC=$1 SAN=${2#plain} $program || exit
+            export SARK_TEST_SCALE=$percent
+            exec $launcher$program"
+    done
+    printf 'building %s\n' "$variant"
+    make -s -k -j "$slots" BUILD="$build" CC="$1" SAN="${2#plain}" test-programs \
+        >/dev/null 2>&1 </dev/null # what fails to build does so again as a job, with its messages
+}
+
+add_checks() {
+    local limit=1800
+    add shared checks lint $limit "tests/lint.sh $build/lint"
+    add shared checks consumers $limit "tests/compile/check.sh $build/compile"
+    add shared checks examples $limit "tests/examples.sh $build/examples"
+    add_replay '' $build '' "1 4 64"
+    add_replay _without_zlib $build/without-zlib zlib= 1
+}
+
+# The replay program, its input and the two committed traces:
+# add_replay SUFFIX BUILD MAKE_ARGUMENT SHARDS
+add_replay() {
+    local make="make -s BUILD=$2 $3 $2/replay"
+    $make >/dev/null 2>&1 </dev/null # not in both jobs at once
+    add shared checks "replay$1" 600 "$make && tests/replay.sh $2/replay"
+    add shared checks "exact$1" 1800 "$make || exit
+        export SHARDS='$4'
+        tests/exact.sh $2/replay bench/traces/expected.csv bench/traces"
+}
+
+# The model checker. Its programs take longest, so they come first.
+add_relacy() {
+    local source name
+    for source in tests/relacy/*.cpp; do
+        [ -e "$source" ] || continue
+        name=$(basename "$source" .cpp)
+        add shared relacy "$name" $((2400 * (scale > 100 ? scale : 100) / 100)) "
+            make -s BUILD=$build $build/relacy/$name || exit
+            export RELACY_RANDOM=$((10000 * scale)) # executions of each scenario
+            exec $build/relacy/$name"
+    done
+}
+
+# Scripts that look at a test program from outside.
+add_scripts() {
+    local program=$build/gcc-plain/lockfree_hits
+    [ -e tests/lockfree_strace.sh ] || return
+    add alone gcc-plain lockfree_strace 900 "make -s BUILD=$build CC=gcc SAN= $program &&
+        tests/lockfree_strace.sh $program"
+}
+
+# ---- Running them -------------------------------------------------------------------------------
+
+passed=0 failed=0
+declare -A index_of_process started
+
+log_of() {
+    printf '%s/%s/%s.log' "$logs" "${job_group[$1]}" "${job_name[$1]}"
+}
+
+start() {
+    local log
+    log=$(log_of "$1")
+    mkdir -p "${log%/*}"
+    started[$1]=${EPOCHREALTIME/[.,]/}
+    timeout --kill-after=10 "${job_limit[$1]}" bash -c "${job_command[$1]}" \
+        >"$log" 2>&1 </dev/null &
+    index_of_process[$!]=$1
+}
+
+# Counts what a job said: finish INDEX STATUS
+finish() {
+    local log result cases_passed=0 cases_failed=0 tenths line
+    log=$(log_of "$1")
+    tenths=$(((${EPOCHREALTIME/[.,]/} - ${started[$1]}) / 100000))
+    while IFS= read -r line; do not_run+=("$line"); done < <(grep '^not run: ' "$log")
+    result=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+    if [[ $result =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        cases_passed=${BASH_REMATCH[1]} cases_failed=${BASH_REMATCH[2]}
+    elif [ "$2" -ne 77 ] && [[ ${job_command[$1]} == *tests/*.sh* ]]; then
+        cases_passed=$(grep -c '^ok ' "$log") cases_failed=$(grep -c '^FAIL ' "$log")
+        result="$cases_passed passed, $cases_failed failed"
+    elif [ "$2" -eq 77 ] && grep -q '^not run: ' "$log"; then
+        result='not run'
+    else
+        result='no result'
+    fi
+    if [ "$result" != 'not run' ] && [ "$cases_failed" -eq 0 ] &&
+        { [ "$2" -ne 0 ] || [ "$cases_passed" -eq 0 ]; }; then
+        cases_failed=1
+        case $2 in
+            124 | 137) result="$result, stopped after ${job_limit[$1]} s" ;;
+            *) result="$result, exit status $2" ;;
+        esac
+    fi
+    passed=$((passed + cases_passed)) failed=$((failed + cases_failed))
+    printf '%-14s %-24s %-34s %4d.%d s\n' "${job_group[$1]}" "${job_name[$1]}" "$result" \
+        $((tenths / 10)) $((tenths % 10))
+    [ "$cases_failed" -eq 0 ] || complaint "$log"
+}
+
+# What a log says beside "ok"; of a long one the beginning, the end and each FAIL.
+complaint() {
+    grep -av '^ok  ' "$1" | awk -v log_name="$1" '
+        { line[NR] = $0 }
+        END {
+            for (i = 1; i <= NR; i++) {
+                if (NR <= 100 || i <= 50 || i > NR - 50 || line[i] ~ /^FAIL/) print "    " line[i]
+                if (NR > 100 && i == 50) print "    ... (all of it: " log_name ")"
+            }
+        }'
+}
+
+# Runs jobs, so many at a time: run_jobs SLOTS INDEX...
+run_jobs() {
+    local free=$1 process status
+    shift
+    while [ $# -gt 0 ] || [ ${#index_of_process[@]} -gt 0 ]; do
+        if [ $# -gt 0 ] && [ "$free" -gt 0 ]; then
+            start "$1"
+            shift
+            free=$((free - 1))
+            continue
+        fi
+        wait -n -p process "${!index_of_process[@]}" 2>/dev/null # else bash remarks on crashes
+        status=$?
+        finish "${index_of_process[$process]}" $status
+        unset "index_of_process[$process]"
+        free=$((free + 1))
+    done
+}
+
+stop_all() {
+    [ ${#index_of_process[@]} -eq 0 ] || kill "${!index_of_process[@]}" 2>/dev/null
+    exit 130
+}
+trap stop_all INT TERM
+
+rm -rf "$logs"
+mkdir -p "$logs" || exit 1
+case ${1-} in
+    all)
+        add_relacy
+        add_checks
+        add_variant gcc plain 100
+        add_variant clang plain 100
+        add_variant gcc address 20
+        add_variant clang address 20
+        add_variant gcc thread 10
+        add_variant clang thread 10
+        add_scripts
+        ;;
+    variant)
+        case ${3-} in
+            plain) add_variant "$2" "$3" 100 ;;
+            address) add_variant "$2" "$3" 20 ;;
+            thread) add_variant "$2" "$3" 10 ;;
+            *) echo "$0: no sanitizer ${3-}" >&2; exit 2 ;;
+        esac
+        ;;
+    *) echo "usage: $0 all | variant CC SAN" >&2; exit 2 ;;
+esac
+
+run_jobs "$slots" "${shared[@]}"
+run_jobs 1 "${alone[@]}"
+
+printf '%d s in all\n' "$SECONDS"
+[ ${#not_run[@]} -eq 0 ] || printf '%s\n' "${not_run[@]}" | sort -u
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

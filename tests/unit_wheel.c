@@ -1,0 +1,555 @@
+/* The radix wheel and the lists (>>list, >>wheel of sark_cache.h), white box: random and hostile
+   keys against an oracle that looks at all of them.
+
+   unit_wheel [seed] */
+
+#define SARKI_ASSERTIONS
+#define SARKI_KEEP_MACROS
+#define SARK_CACHE_IMPLEMENTATION
+#include "sark_cache.h"
+#include "test.h"
+#include "support.h"
+
+enum { ENTRIES = 400, SLOTS = 11 << 6 };
+
+/* A wheel whose entries are nothing but links, and what is known of them. References begin at 1. */
+typedef struct rig {
+    sarki_wheel wheel;
+    uint32_t heads[SLOTS];
+    sarki_a32 counts[SLOTS];
+    _Alignas(16) char links[(ENTRIES + 1) * SARKI_GRANULE];
+    uint64_t keys[ENTRIES + 1];
+    bool in[ENTRIES + 1];
+    uint32_t level[ENTRIES + 1]; /* where the entry stood when it was put, or the wheel restarted */
+    uint32_t moves[ENTRIES + 1]; /* since then */
+    uint32_t count;
+} rig;
+
+static uint64_t seed = 1;
+static rig tested;
+
+static void rig_create(uint32_t bits, uint64_t floor)
+{
+    memset(&tested, 0, sizeof tested);
+    sarki_wheel_create(&tested.wheel, tested.links, tested.heads, tested.counts, bits);
+    sarki_wheel_set_floor(&tested.wheel, floor);
+}
+
+/* ---- The structure -------------------------------------------------------------------------- */
+
+/* W1, W3, W4 of one slot. Returns how many entries it has; UINT32_MAX where something is wrong. */
+static uint32_t walk_slot(uint32_t place)
+{
+    const sarki_wheel *wheel = &tested.wheel;
+    uint32_t head = wheel->heads[place], ref = head, count = 0;
+    sarki_slot slot = sarki_wheel_slot(wheel->bits, wheel->floor, place);
+    if (!head) return 0;
+    do {
+        const sarki_link *link = sarki_link_at(tested.links, ref);
+        uint64_t key = sarki_max64(tested.keys[ref], wheel->floor);
+        if (!tested.in[ref] || link->place != place || count++ > ENTRIES) return UINT32_MAX;
+        if (sarki_link_at(tested.links, link->next)->prev != ref) return UINT32_MAX;
+        if (key < slot.low || key > slot.high) return UINT32_MAX;
+        if (sarki_wheel_place(wheel, key) != place) return UINT32_MAX;
+        ref = link->next;
+    } while (ref != head);
+    return count;
+}
+
+/* How many entries are pending; UINT32_MAX where the circle is broken. */
+static uint32_t walk_pending(void)
+{
+    uint32_t head = tested.wheel.pending, ref = head, count = 0;
+    if (!head) return 0;
+    do {
+        const sarki_link *link = sarki_link_at(tested.links, ref);
+        if (!tested.in[ref] || count++ > ENTRIES) return UINT32_MAX;
+        if (sarki_link_at(tested.links, link->next)->prev != ref) return UINT32_MAX;
+        ref = link->next;
+    } while (ref != head);
+    return count;
+}
+
+/* W2: the bits of slots and levels. */
+static bool bits_are_right(void)
+{
+    const sarki_wheel *wheel = &tested.wheel;
+    uint32_t levels = 0;
+    for (uint32_t level = 0; level < sarki_wheel_levels(wheel->bits); level++) {
+        uint64_t used = 0;
+        for (uint32_t digit = 0; digit < 1u << wheel->bits; digit++)
+            if (wheel->heads[level << wheel->bits | digit]) used |= (uint64_t)1 << digit;
+        if (used != wheel->used[level]) return false;
+        levels |= (uint32_t)(used != 0) << level;
+    }
+    return levels == wheel->levels_used;
+}
+
+/* The counts of slots: entries by the place that they have or, pending, had. */
+static bool counts_are_right(void)
+{
+    uint32_t counts[SLOTS] = {0};
+    for (uint32_t ref = 1; ref <= ENTRIES; ref++)
+        if (tested.in[ref]) counts[sarki_link_at(tested.links, ref)->place]++;
+    for (uint32_t place = 0; place < SLOTS; place++)
+        if (counts[place] != sarki_load32_relaxed(&tested.counts[place])) return false;
+    return true;
+}
+
+static bool is_sound(void)
+{
+    uint32_t count = walk_pending();
+    for (uint32_t place = 0; place < sarki_wheel_slots(tested.wheel.bits); place++) {
+        uint32_t entries = walk_slot(place);
+        if (entries == UINT32_MAX || count == UINT32_MAX) return false;
+        count += entries;
+    }
+    return count == tested.count && tested.wheel.count == count && bits_are_right() &&
+           counts_are_right() && sarki_load64_relaxed(&tested.wheel.a_floor) == tested.wheel.floor;
+}
+
+/* ---- Steps, as the users in the header make them -------------------------------------------- */
+
+static uint32_t level_of(uint32_t ref)
+{
+    return (uint32_t)sarki_link_at(tested.links, ref)->place >> tested.wheel.bits;
+}
+
+static void note_level(uint32_t ref)
+{
+    tested.level[ref] = level_of(ref);
+    tested.moves[ref] = 0;
+}
+
+static void restart(uint64_t floor)
+{
+    sarki_wheel_restart(&tested.wheel, floor);
+    for (uint32_t ref = 1; ref <= ENTRIES; ref++) {
+        tested.level[ref] = sarki_wheel_levels(tested.wheel.bits);
+        tested.moves[ref] = 0;
+    }
+}
+
+/* Inserts as the order of expiry does: a key below floor restarts the wheel. */
+static void insert(uint32_t ref, uint64_t key)
+{
+    if (key < tested.wheel.floor) restart(key);
+    tested.keys[ref] = key;
+    tested.in[ref] = true;
+    tested.count++;
+    sarki_wheel_insert(&tested.wheel, ref, key);
+    note_level(ref);
+}
+
+static void take_out(uint32_t ref)
+{
+    sarki_wheel_remove(&tested.wheel, ref);
+    tested.in[ref] = false;
+    tested.count--;
+}
+
+/* One pending entry goes to where it belongs: lower than it stood before. */
+static void settle_pending(void)
+{
+    uint32_t ref = tested.wheel.pending;
+    sarki_wheel_replace(&tested.wheel, ref, tested.keys[ref]);
+    CHECK(level_of(ref) < tested.level[ref] || tested.keys[ref] < tested.wheel.floor);
+    CHECK(++tested.moves[ref] <= sarki_wheel_levels(tested.wheel.bits));
+    tested.level[ref] = level_of(ref);
+}
+
+/* The entry of the smallest key, by the protocol; 0 where there is none, or no end. */
+static uint32_t find_minimum(void)
+{
+    sarki_slot slot;
+    for (uint32_t steps = 0; steps < 2 * ENTRIES * SARKI_WHEEL_LEVELS; steps++) {
+        uint64_t bound = sarki_wheel_bound(&tested.wheel);
+        if (tested.wheel.pending) {
+            CHECK(bound == tested.wheel.floor);
+            settle_pending();
+            continue;
+        }
+        if (!sarki_wheel_lowest(&tested.wheel, &slot)) return 0;
+        CHECK(bound == slot.low);
+        uint32_t ref = tested.wheel.heads[slot.place];
+        if (slot.low == slot.high || sarki_link_at(tested.links, ref)->next == ref) return ref;
+        sarki_wheel_open(&tested.wheel, &slot);
+    }
+    CHECK(tested.count > ENTRIES); /* the search does not end */
+    return 0;
+}
+
+/* ---- The oracle ----------------------------------------------------------------------------- */
+
+static uint64_t smallest_key(void)
+{
+    uint64_t smallest = SARKI_NONE;
+    for (uint32_t ref = 1; ref <= ENTRIES; ref++)
+        if (tested.in[ref]) smallest = sarki_min64(smallest, tested.keys[ref]);
+    return smallest;
+}
+
+static bool minimum_is_right(void)
+{
+    uint64_t smallest = smallest_key();
+    bool bounded = sarki_wheel_bound(&tested.wheel) <= smallest;
+    uint32_t ref = find_minimum();
+    if (tested.count == 0) return ref == 0 && sarki_wheel_bound(&tested.wheel) == SARKI_NONE;
+    return bounded && ref != 0 && tested.in[ref] && tested.keys[ref] == smallest;
+}
+
+static bool drains(void)
+{
+    while (tested.count > 0) {
+        if (!minimum_is_right()) return false;
+        take_out(find_minimum());
+    }
+    return minimum_is_right() && is_sound();
+}
+
+/* ---- Keys ----------------------------------------------------------------------------------- */
+
+typedef uint64_t (*key_maker)(uint64_t *random);
+
+static uint64_t any_key(uint64_t *random) { return random_next(random); }
+
+/* As many digits as chance gives. */
+static uint64_t key_of_any_length(uint64_t *random)
+{
+    return random_next(random) >> random_below(random, 64);
+}
+
+static uint64_t clustered_key(uint64_t *random)
+{
+    return (uint64_t)random_below(random, 3) * 0x123456789abcdu + random_below(random, 100);
+}
+
+static uint64_t equal_key(uint64_t *random)
+{
+    return 77 + 64 * (uint64_t)random_below(random, 2);
+}
+
+/* Ends of the range, powers of two, and their neighbours. */
+static uint64_t hostile_key(uint64_t *random)
+{
+    uint64_t power = (uint64_t)1 << random_below(random, 64);
+    switch (random_below(random, 6)) {
+    case 0: return 0;
+    case 1: return UINT64_MAX;
+    case 2: return power;
+    case 3: return power - 1;
+    case 4: return 0 - power;
+    default: return power + 1;
+    }
+}
+
+/* Where floor stands, and where digits begin or end above it. */
+static uint64_t key_at_floor(uint64_t *random)
+{
+    uint64_t below = ((uint64_t)1 << random_below(random, 64)) - 1, floor = tested.wheel.floor;
+    switch (random_below(random, 4)) {
+    case 0: return floor;
+    case 1: return floor | below;
+    case 2: return (floor | below) + 1 > floor ? (floor | below) + 1 : floor;
+    default: return floor + 1 > floor ? floor + 1 : floor;
+    }
+}
+
+/* ---- Random operations ---------------------------------------------------------------------- */
+
+static void random_step(uint64_t *random, key_maker key, uint32_t most)
+{
+    uint32_t ref = 1 + random_below(random, most);
+    switch (random_below(random, 8)) {
+    case 0: case 1: case 2: case 3:
+        if (tested.in[ref]) take_out(ref);
+        else insert(ref, key(random));
+        break;
+    case 4: /* a new key, as a deadline that is touched */
+        if (!tested.in[ref]) break;
+        take_out(ref);
+        insert(ref, key(random));
+        break;
+    case 5: /* the protocol, cut short */
+        if (tested.wheel.pending) settle_pending();
+        break;
+    case 6:
+        CHECK(minimum_is_right());
+        break;
+    default:
+        if (tested.count > 0) take_out(find_minimum());
+        break;
+    }
+}
+
+static void random_run(uint32_t bits, key_maker key, uint32_t most, uint64_t salt)
+{
+    uint64_t random = seed * 1000 + salt, steps = support_length(NULL, 100000);
+    rig_create(bits, 0);
+    for (uint64_t step = 0; step < steps; step++) {
+        random_step(&random, key, most);
+        if (step % 64 == 0) CHECK(is_sound());
+    }
+    CHECK(is_sound());
+    CHECK(drains());
+}
+
+static void random_runs(uint32_t bits)
+{
+    static const key_maker makers[] = {any_key,   key_of_any_length, clustered_key,
+                                       equal_key, hostile_key,       key_at_floor};
+    for (uint32_t i = 0; i < sizeof makers / sizeof makers[0]; i++) {
+        random_run(bits, makers[i], 5, i);
+        random_run(bits, makers[i], ENTRIES, 100 + i);
+    }
+}
+
+TEST(random_keys_digits_of_6_bits) { random_runs(6); }
+
+TEST(random_keys_digits_of_3_bits) { random_runs(3); }
+
+/* ---- Cases ---------------------------------------------------------------------------------- */
+
+static void ends_of_the_range(uint32_t bits)
+{
+    static const uint64_t keys[] = {UINT64_MAX, 0, (uint64_t)1 << 63, 1, UINT64_MAX - 1,
+                                    ((uint64_t)1 << 63) - 1, UINT64_MAX, 0};
+    rig_create(bits, 0);
+    for (uint32_t i = 0; i < 8; i++) insert(i + 1, keys[i]);
+    CHECK(is_sound());
+    CHECK(drains());
+    rig_create(bits, UINT64_MAX);
+    insert(1, UINT64_MAX);
+    insert(2, UINT64_MAX);
+    CHECK(is_sound() && minimum_is_right());
+    insert(3, 5);
+    CHECK(is_sound() && find_minimum() == 3);
+    CHECK(drains());
+}
+
+TEST(ends_of_the_range)
+{
+    ends_of_the_range(6);
+    ends_of_the_range(3);
+}
+
+/* Each key stands in the slot of the highest digit in which it differs from floor. */
+static void places(uint32_t bits)
+{
+    uint64_t random = seed;
+    rig_create(bits, 0);
+    for (uint32_t i = 0; i < 20000; i++) {
+        uint64_t floor = hostile_key(&random), key = key_of_any_length(&random) ^ floor;
+        if (key < floor) continue;
+        sarki_wheel_set_floor(&tested.wheel, floor);
+        uint32_t level = sarki_wheel_levels(bits) - 1, mask = (1u << bits) - 1;
+        while (level > 0 && key >> level * bits == floor >> level * bits) level--;
+        uint32_t place = level << bits | ((uint32_t)(key >> level * bits) & mask);
+        CHECK(sarki_wheel_place(&tested.wheel, key) == place);
+        sarki_slot slot = sarki_wheel_slot(bits, floor, place);
+        CHECK(slot.place == place && slot.low <= key && key <= slot.high);
+        CHECK(sarki_wheel_place(&tested.wheel, sarki_max64(slot.low, floor)) <= place);
+        CHECK(sarki_wheel_place(&tested.wheel, slot.high) == place);
+        CHECK(slot.high - slot.low == ((uint64_t)1 << level * bits) - 1);
+    }
+}
+
+TEST(places)
+{
+    places(6);
+    places(3);
+}
+
+TEST(sizes)
+{
+    CHECK(sarki_wheel_levels(6) == 11 && sarki_wheel_slots(6) == SLOTS);
+    CHECK(sarki_wheel_levels(3) == 22 && sarki_wheel_slots(3) == 22 * 8);
+    CHECK(sarki_wheel_levels(3) <= SARKI_WHEEL_LEVELS);
+}
+
+/* All entries far from floor: each moves at most once a level on its way down. */
+static void moves_are_bounded(uint32_t bits)
+{
+    uint64_t random = seed, all = 0;
+    rig_create(bits, 0);
+    for (uint32_t ref = 1; ref <= ENTRIES; ref++)
+        insert(ref, ((uint64_t)1 << 63) + random_below(&random, 1u << 30));
+    uint32_t first = tested.level[1];
+    CHECK(first == sarki_wheel_levels(bits) - 1);
+    while (tested.count > 0) {
+        uint32_t ref = find_minimum();
+        CHECK(tested.moves[ref] <= first);
+        all += tested.moves[ref];
+        take_out(ref);
+    }
+    CHECK(all > 0 && all <= (uint64_t)ENTRIES * first);
+}
+
+TEST(moves_are_bounded)
+{
+    moves_are_bounded(6);
+    moves_are_bounded(3);
+}
+
+/* The recency's way: a key below floor counts as floor. */
+TEST(keys_below_floor_count_as_floor)
+{
+    rig_create(6, 5000);
+    for (uint32_t ref = 1; ref <= 3; ref++) {
+        tested.keys[ref] = ref * 10;
+        tested.in[ref] = true;
+        tested.count++;
+        sarki_wheel_insert(&tested.wheel, ref, tested.keys[ref]);
+    }
+    insert(4, 5001);
+    CHECK(is_sound());
+    CHECK(sarki_wheel_bound(&tested.wheel) == 5000);
+    for (uint32_t left = 3; left > 0; left--) {
+        uint32_t ref = find_minimum();
+        CHECK(ref >= 1 && ref <= 3);
+        take_out(ref);
+    }
+    CHECK(find_minimum() == 4);
+}
+
+/* Restarts while entries of an opened slot are still pending, and among them. */
+static void restarts(uint32_t bits)
+{
+    uint64_t random = seed;
+    for (uint32_t round = 0; round < 100; round++) {
+        sarki_slot slot;
+        rig_create(bits, (uint64_t)1 << 40);
+        for (uint32_t ref = 1; ref <= 50; ref++)
+            insert(ref, ((uint64_t)1 << 40) + random_below(&random, 1u << 28));
+        if (sarki_wheel_lowest(&tested.wheel, &slot)) sarki_wheel_open(&tested.wheel, &slot);
+        for (uint32_t i = 0; i < round % 9 && tested.wheel.pending; i++) settle_pending();
+        insert(60, ((uint64_t)1 << 40) - 1 - random_below(&random, 1u << 20));
+        CHECK(is_sound());
+        CHECK(sarki_wheel_bound(&tested.wheel) <= smallest_key());
+        for (uint32_t ref = 1; ref <= 50; ref += 3) take_out(ref);
+        CHECK(is_sound());
+        insert(61, random_below(&random, 1000));
+        CHECK(is_sound() && find_minimum() == 61);
+        CHECK(drains());
+    }
+}
+
+TEST(restarts)
+{
+    restarts(6);
+    restarts(3);
+}
+
+/* Entries are taken out of the pending ones: the head, the last, one between, the only one. */
+TEST(pending_entries_are_taken)
+{
+    static const uint32_t orders[][4] = {{1, 2, 3, 4}, {4, 3, 2, 1}, {2, 4, 1, 3}, {3, 1, 4, 2}};
+    for (uint32_t i = 0; i < 4; i++) {
+        sarki_slot slot;
+        rig_create(6, 0);
+        for (uint32_t ref = 1; ref <= 4; ref++) insert(ref, 4096 + ref);
+        REQUIRE(sarki_wheel_lowest(&tested.wheel, &slot));
+        sarki_wheel_open(&tested.wheel, &slot);
+        CHECK(tested.wheel.floor == 4096 && tested.wheel.pending == 1);
+        for (uint32_t at = 0; at < 4; at++) {
+            CHECK(is_sound());
+            CHECK(sarki_wheel_bound(&tested.wheel) == 4096);
+            take_out(orders[i][at]);
+        }
+        CHECK(is_sound() && tested.wheel.pending == 0 && tested.wheel.count == 0);
+        CHECK(sarki_wheel_bound(&tested.wheel) == SARKI_NONE);
+    }
+}
+
+/* A key inserted while entries are pending, at floor itself, is found first. */
+TEST(inserts_while_pending)
+{
+    sarki_slot slot;
+    rig_create(6, 0);
+    insert(1, 4096 + 7);
+    insert(2, 4096 + 3);
+    insert(3, 1 << 20);
+    REQUIRE(sarki_wheel_lowest(&tested.wheel, &slot));
+    sarki_wheel_open(&tested.wheel, &slot);
+    insert(4, 4096);
+    CHECK(is_sound() && tested.wheel.pending != 0);
+    CHECK(find_minimum() == 4);
+    CHECK(drains());
+}
+
+/* Without counts of slots, as the recency has it. */
+TEST(no_counts)
+{
+    rig_create(6, 0);
+    tested.wheel.a_slot_counts = NULL;
+    for (uint32_t ref = 1; ref <= 100; ref++) insert(ref, (uint64_t)ref * 1000003 % 9999);
+    while (tested.count > 0) {
+        CHECK(minimum_is_right());
+        take_out(find_minimum());
+    }
+    CHECK(sarki_load32_relaxed(&tested.counts[0]) == 0);
+}
+
+/* ---- Lists ---------------------------------------------------------------------------------- */
+
+/* Whether a circle has these entries, in this order, both ways round. */
+static bool list_is(uint32_t head, const uint32_t *refs, uint32_t count)
+{
+    uint32_t forth = head, back = head;
+    if (count == 0) return head == 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (forth != refs[i] || back != refs[(count - i) % count]) return false;
+        forth = sarki_link_at(tested.links, forth)->next;
+        back = sarki_link_at(tested.links, back)->prev;
+    }
+    return forth == head && back == head;
+}
+
+/* Appends so many entries from first on to an empty list. */
+static uint32_t list_of(uint32_t first, uint32_t count)
+{
+    uint32_t head = 0;
+    for (uint32_t i = 0; i < count; i++) sarki_list_append(tested.links, &head, first + i);
+    return head;
+}
+
+TEST(lists)
+{
+    static const uint32_t refs[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    for (uint32_t one = 0; one <= 5; one++) {
+        for (uint32_t other = 0; one + other <= 10; other++) {
+            uint32_t head = list_of(1, one);
+            sarki_list_join(tested.links, &head, list_of(1 + one, other));
+            CHECK(list_is(head, refs, one + other));
+        }
+    }
+    for (uint32_t gone = 1; gone <= 5; gone++) {
+        uint32_t head = list_of(1, 5), left[4], count = 0;
+        sarki_list_remove(tested.links, &head, gone);
+        for (uint32_t ref = 1; ref <= 5; ref++)
+            if (ref != gone) left[count++] = ref;
+        CHECK(list_is(head, left, 4));
+    }
+    uint32_t only = list_of(3, 1);
+    sarki_list_remove(tested.links, &only, 3);
+    CHECK(only == 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
+    printf("seed %" PRIu64 "\n", seed);
+    RUN(lists);
+    RUN(sizes);
+    RUN(places);
+    RUN(ends_of_the_range);
+    RUN(random_keys_digits_of_6_bits);
+    RUN(random_keys_digits_of_3_bits);
+    RUN(moves_are_bounded);
+    RUN(keys_below_floor_count_as_floor);
+    RUN(restarts);
+    RUN(pending_entries_are_taken);
+    RUN(inserts_while_pending);
+    RUN(no_counts);
+    return test_summary();
+}
