@@ -2922,6 +2922,19 @@ static bool sarki_search_keeps(sark_cache *cache, sarki_shard *shard, sarki_sear
     return true;
 }
 
+/* A lower bound of the stamps of a shard whose oldest entry, with the stamp bound, has just left. */
+static uint64_t sarki_recency_bound_locked(sark_cache *cache, const sarki_shard *shard,
+                                           uint64_t bound)
+{
+    uint64_t lowest = sarki_wheel_bound(&shard->recency);
+    if (shard->fifo) {
+        /* order: R3 a lower bound; where the head was touched those behind it may be older */
+        uint64_t first = sarki_load64_relaxed(&sarki_entry_of(cache, shard->fifo)->a_stamp);
+        lowest = sarki_min64(lowest, sarki_stamp_is_placed(first) ? first & ~(uint64_t)1 : bound);
+    }
+    return sarki_max64(lowest, bound);
+}
+
 /* One round of the search in one shard; true: it found and removed the victim. */
 static bool sarki_search_round(sark_cache *cache, sarki_shard *shard, sarki_search *search,
                                sarki_frame *frame)
@@ -2939,6 +2952,9 @@ static bool sarki_search_round(sark_cache *cache, sarki_shard *shard, sarki_sear
         sarki_remove_locked(cache, shard, spot, ref, SARK_CACHE_EVICTED, frame);
         sarki_count_locked(search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
                                                                 : &shard->a_evicted_for_bytes, 1);
+        /* order: R4 the shard's lock; elsewhere a lower bound */
+        sarki_store64_relaxed(&published->a_oldest,
+                              sarki_recency_bound_locked(cache, shard, bound));
         sarki_victim_prefetch(cache, shard);
     }
     sarki_shard_unlock(shard);
