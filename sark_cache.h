@@ -362,7 +362,7 @@ typedef struct sark_cache_metrics {
     uint64_t max_entries, max_bytes;
     uint64_t expired_resident;         /* at most this many expired entries wait to be removed */
     uint64_t oldest_overdue_ms;        /* for at most so long has the first of them waited */
-    uint64_t bytes_retired;            /* removed, and still read by somebody, or not yet scanned */
+    uint64_t bytes_retired;            /* of removed entries: still read, or not yet used again */
     uint64_t leases_in_use, pins_in_use;
 
     /* Cleanup. */
@@ -459,6 +459,12 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 
 /* No lock is held for more moves of entries than this. */
 #define SARKI_MOVES 256u
+
+/* What several processors write lies so many bytes apart: they fetch lines in pairs. */
+#define SARKI_APART 128
+
+/* So often a thread looks whether a shard's lock is free before it sleeps. */
+#define SARKI_SPINS 100u
 
 /* Removed entries wait for a scan in batches of this many, or of 1 / 64 of the region. */
 #define SARKI_RETIRE_BATCH 32u
@@ -800,10 +806,25 @@ static inline uint64_t sarki_add64_relaxed(sarki_a64 *cell, uint64_t value)
 #define SARKI_CLOCK_COARSE CLOCK_MONOTONIC
 #endif
 
-/* Asks for a cache line that will be needed soon. */
+/* Asks for a cache line that will be needed soon. Without the empty statement GCC takes a function
+   that only prefetches for one without effect, and drops its calls. */
 static inline void sarki_prefetch(const void *address)
 {
     __builtin_prefetch(address);
+    __asm__ volatile("" : : "r"(address));
+}
+
+/* Waits until a flag is clear, but a microsecond or two at most. */
+static inline void sarki_look_on(const sarki_a32 *a_flag)
+{
+    for (uint32_t spins = 0; spins < SARKI_SPINS; spins++) {
+        if (sarki_load32_relaxed(a_flag) == 0) break; /* order: R1 a hint */
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
+#endif
+    }
 }
 
 /* Processors online, at least 1. */
@@ -1368,6 +1389,21 @@ static inline size_t sarki_entry_header_bytes(uint32_t layout)
     return sizeof(sarki_entry) + (layout & SARKI_HAS_DEADLINE ? sizeof(sarki_expiry) : 0);
 }
 
+/* Granules of a block for such an entry. */
+static inline uint64_t sarki_entry_granules(uint32_t layout, uint64_t key_bytes,
+                                            uint64_t value_bytes)
+{
+    uint64_t bytes = sarki_entry_header_bytes(layout) + key_bytes + value_bytes;
+    return (bytes + SARKI_GRANULE - 1) / SARKI_GRANULE;
+}
+
+/* Granules of an entry's block. */
+static inline uint32_t sarki_entry_size(const sarki_entry *entry)
+{
+    return (uint32_t)sarki_entry_granules(entry->recency.layout, entry->key_bytes,
+                                          entry->value_bytes);
+}
+
 static inline unsigned char *sarki_entry_key(sarki_entry *entry)
 {
     return (unsigned char *)entry + sarki_entry_header_bytes(entry->recency.layout);
@@ -1490,11 +1526,11 @@ typedef struct sarki_wheel {
     sarki_a32 *a_slot_counts; /* as many, or NULL */
     uint64_t floor;
     sarki_a64 a_floor;       /* the same, for the metrics */
-    uint64_t used[SARKI_WHEEL_LEVELS]; /* bit of a slot: it has entries */
     uint32_t levels_used;    /* bit of a level: it has entries */
     uint32_t bits;           /* of a digit: 6, or 3 in a small region */
     uint32_t pending;        /* entries of a slot that was opened, still to be moved */
     uint32_t count;          /* entries, pending ones included */
+    uint64_t used[SARKI_WHEEL_LEVELS]; /* bit of a slot: it has entries */
 } sarki_wheel;
 
 static inline uint32_t sarki_wheel_levels(uint32_t bits)
@@ -2158,7 +2194,9 @@ static inline sarki_found sarki_find_once(const sarki_index *index, const char *
 /* ---- >>shard ---------------------------------------------------------------------------------
 
    Purpose. A lock over the keys whose tag names it, and what it guards: the order of recency, the
-   order of expiry, the versions, and counters of writers. Index and arena are not divided.
+   order of expiry, the versions, removed entries, and counters of writers. Index and arena are not
+   divided. What every insert and eviction writes lies close together, and apart from the lock, at
+   which others look who wait for it.
 
    Invariants. S1 each entry of the shard is in the FIFO or in the recency wheel, and if it has a
    deadline in the expiry wheel. S2 no entry's stamp is below the shard's published bound (but for
@@ -2169,29 +2207,39 @@ static inline sarki_found sarki_find_once(const sarki_index *index, const char *
 
    Bounds. At most SARKI_MOVES moves of entries in one hold. */
 
+/* Entries that are in no order, linked by recency.next. */
+typedef struct sarki_stack {
+    uint32_t top; /* 0: empty */
+    uint32_t count;
+    sarki_a32 a_granules;
+} sarki_stack;
+
 typedef struct sarki_shard {
     sarki_mutex mutex;
+    sarki_a32 a_held; /* a hint for those who want the lock */
+    sarki_a32 a_longest_hold;
+    sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
+    sarki_a64 a_touches, a_cleared, a_evicted_for_bytes;
+    sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves;
+
     uint32_t fifo; /* untouched since insert, in that order, or not yet looked at */
     uint32_t fifo_count;
-    sarki_wheel recency, expiry;
-    sarki_a64 a_last_stamp;
-    uint64_t last_version;
     uint32_t hold_moves; /* moves in this hold of the lock */
     uint32_t generation; /* grows with each insert, removal and touch */
     sarki_a32 a_entries;
-    sarki_a32 a_longest_hold;
+    sarki_stack retired; /* removed entries that somebody may still read */
+    sarki_stack spares;  /* blocks of removed entries that nobody reads */
+    sarki_a64 a_last_stamp;
+    uint64_t last_version;
     sarki_a64 a_payload_bytes; /* of keys and values */
-    sarki_a64 a_recency_moves;
-    sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
-    sarki_a64 a_sets, a_adds, a_replaces, a_touches, a_deletes;
-    sarki_a64 a_evicted_for_entries, a_evicted_for_bytes, a_cleared;
-    sarki_a64 a_expired_by_writers, a_expired_by_cleanup;
+    sarki_a64 a_sets, a_adds, a_replaces, a_deletes, a_evicted_for_entries;
+    sarki_wheel recency, expiry;
 } sarki_shard;
 
 /* What a shard publishes, for searches over all of them. */
 typedef struct sarki_bound {
-    sarki_a64 a_oldest;        /* no stamp is below; SARKI_NONE: empty */
-    sarki_a64 a_next_deadline; /* no deadline is below; SARKI_NONE: there is none */
+    sarki_a64 a_oldest;         /* no stamp is below; SARKI_NONE: empty */
+    sarki_a32 a_spare_granules; /* size of the uppermost spare block; 0: there is none */
 } sarki_bound;
 
 /* Counts under the shard's lock; read by anybody. */
@@ -2201,9 +2249,13 @@ static inline void sarki_count_locked(sarki_a64 *counter, uint64_t change)
     sarki_store64_relaxed(counter, sarki_load64_relaxed(counter) + change);
 }
 
+/* Who finds the lock held looks on for a while: holds are mostly shorter than it takes to sleep and
+   be woken. The line that he looks at has nothing else that the holder needs. */
 static inline void sarki_shard_lock(sarki_shard *shard)
 {
+    sarki_look_on(&shard->a_held);
     sarki_lock(&shard->mutex);
+    sarki_store32_relaxed(&shard->a_held, 1); /* order: R1 */
     shard->hold_moves = 0;
 }
 
@@ -2213,6 +2265,7 @@ static inline void sarki_shard_unlock(sarki_shard *shard)
     /* order: R1, R4 the shard's lock */
     if (shard->hold_moves > sarki_load32_relaxed(&shard->a_longest_hold))
         sarki_store32_relaxed(&shard->a_longest_hold, shard->hold_moves); /* order: R1, R4 */
+    sarki_store32_relaxed(&shard->a_held, 0);                             /* order: R1 */
     sarki_unlock(&shard->mutex);
 }
 
@@ -2227,18 +2280,12 @@ static inline void sarki_shard_unlock(sarki_shard *shard)
 #ifndef SARKI_REPORTERS
 #define SARKI_REPORTERS 64u
 #endif
-#define SARKI_APART 128
-
 /* The memory lock and what it guards. */
 typedef struct sarki_memory {
     sarki_mutex mutex;
     sarki_arena arena;
-    uint32_t retired; /* circle of removed entries, through their recency links */
-    uint32_t retired_count;
-    sarki_a32 a_retired_granules;
-    uint32_t retired_limit; /* granules at which they are scanned */
     uint32_t *scan_refs;    /* room for a scan of all leases and pins */
-    bool turn_taken;        /* somebody makes room for a block: nobody else takes memory */
+    sarki_a32 a_turn_taken; /* somebody makes room for a block: nobody else takes memory */
 } sarki_memory;
 
 /* Waiting for a place or for memory. */
@@ -2250,7 +2297,7 @@ typedef struct sarki_room {
     uint32_t serving;
 } sarki_room;
 
-/* Removed entries of a call, to be reported and retired when no lock is held. */
+/* Removed entries of a call, to be reported and then retired when no lock is held. */
 typedef struct sarki_frame {
     uint32_t removed; /* circle through the recency links */
 } sarki_frame;
@@ -2286,7 +2333,9 @@ struct sark_cache {
     char *recency_links, *expiry_links;
     sarki_secret secret;
     sarki_shard *shards;
-    sarki_bound *bounds;
+    sarki_bound *bounds;       /* of each shard */
+    sarki_a64 *a_next_deadlines; /* of each shard: no deadline is below; SARKI_NONE: none */
+    uint32_t resting_limit;    /* granules that may wait in a shard as retired, and as spares */
     uint32_t shard_count;
     uint32_t max_entries;
     int64_t ticks_per_ms; /* the clock's unit: a nanosecond, or a millisecond where injected */
@@ -2345,6 +2394,11 @@ static inline sarki_bound *sarki_bound_of(const sark_cache *cache, const sarki_s
     return &cache->bounds[shard - cache->shards];
 }
 
+static inline sarki_a64 *sarki_next_deadline_of(const sark_cache *cache, const sarki_shard *shard)
+{
+    return &cache->a_next_deadlines[shard - cache->shards];
+}
+
 /* The time, in the clock's unit, at the coarse clock's resolution; -1: the clock failed. */
 static inline int64_t sarki_now(const sark_cache *cache)
 {
@@ -2400,13 +2454,23 @@ static void sarki_reject(sark_cache *cache, sark_cache_status status)
 
 /* ---- >>retired -------------------------------------------------------------------------------
 
-   Purpose. Removed entries wait here until no lease and no pin names them.
+   Purpose. Removed entries wait in a shard until no lease and no pin names them, and their blocks
+   then for an insert of the same size:
 
-   Invariants. Q1 a retired entry is in no index slot and no other list. Q2 one that stays after a
-   scan was named by a lease or pin during it.
+       removed --> retired --scan--> spares --> the next insert that evicts from this shard
+                                       \--> arena, when there are too many, or memory is short
 
-   Bounds. At most 32 entries or 1 / 64 of the region wait unscanned; one scan reads all leases
-   once. */
+   So a full cache whose entries are alike neither takes the memory lock nor splits and merges
+   blocks.
+
+   Invariants. Q1 a retired entry, and a spare block, is in no index slot and no other list. Q2 one
+   that stays retired after a scan was named by a lease or pin during it. Q3 a spare keeps the
+   header of its last entry, which tells its size.
+
+   Access. The lock of the shard; any shard will do for any entry. A scan takes the memory lock.
+
+   Bounds. In a shard at most 32 entries, or its share of 1 / 64 of the region, wait unscanned, and
+   as many as spares. One scan reads all leases once. */
 
 static bool sarki_refs_contain(const uint32_t *refs, uint32_t count, uint32_t ref)
 {
@@ -2415,56 +2479,113 @@ static bool sarki_refs_contain(const uint32_t *refs, uint32_t count, uint32_t re
     return false;
 }
 
-/* Frees what nobody reads. The memory lock is held. */
-static void sarki_retired_scan_locked(sark_cache *cache)
+static inline void sarki_stack_count(sarki_stack *stack, uint32_t entries, uint32_t granules)
 {
-    sarki_memory *memory = &cache->memory;
-    uint32_t waiting = memory->retired, granules = 0, kept = 0;
-    uint32_t count = sarki_leases_scan(&cache->leases, memory->scan_refs);
-    memory->retired = 0;
-    while (waiting) {
-        uint32_t ref = waiting;
-        sarki_list_remove(cache->recency_links, &waiting, ref);
-        if (sarki_refs_contain(memory->scan_refs, count, ref)) {
-            sarki_list_append(cache->recency_links, &memory->retired, ref);
-            granules += sarki_block_size(&memory->arena, ref);
-            kept++;
-        } else {
-            SARKI_BYTES_WRITTEN(sarki_entry_of(cache, ref));
-            sarki_arena_release(&memory->arena, ref);
-        }
-    }
-    memory->retired_count = kept;
-    sarki_store32_relaxed(&memory->a_retired_granules, granules); /* order: R1, R4 memory lock */
+    stack->count += entries;
+    /* order: R1, R4 the shard's lock */
+    sarki_store32_relaxed(&stack->a_granules, sarki_load32_relaxed(&stack->a_granules) + granules);
 }
 
-/* Retires a circle of removed entries. */
-static void sarki_retire(sark_cache *cache, uint32_t removed)
+static void sarki_stack_push(sark_cache *cache, sarki_stack *stack, uint32_t ref)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    entry->recency.next = stack->top;
+    stack->top = ref;
+    sarki_stack_count(stack, 1, sarki_entry_size(entry));
+}
+
+static uint32_t sarki_stack_pop(sark_cache *cache, sarki_stack *stack)
+{
+    uint32_t ref = stack->top;
+    if (!ref) return 0;
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    stack->top = entry->recency.next;
+    sarki_stack_count(stack, 0u - 1u, 0u - sarki_entry_size(entry));
+    return ref;
+}
+
+/* Empties a stack. Returns what was its top; the rest is linked to it. */
+static uint32_t sarki_stack_take(sarki_stack *stack)
+{
+    uint32_t top = stack->top;
+    stack->top = stack->count = 0;
+    sarki_store32_relaxed(&stack->a_granules, 0); /* order: R1, R4 the shard's lock */
+    return top;
+}
+
+/* Whether a stack holds as much as may wait in a shard. */
+static inline bool sarki_stack_is_full(const sark_cache *cache, const sarki_stack *stack)
+{
+    /* order: R4 the shard's lock */
+    return stack->count >= SARKI_RETIRE_BATCH ||
+           sarki_load32_relaxed(&stack->a_granules) >= cache->resting_limit;
+}
+
+/* Tells the size of the spare that comes next, and asks for its lines. */
+static void sarki_spares_publish(sark_cache *cache, sarki_shard *shard)
+{
+    uint32_t top = shard->spares.top;
+    if (top) sarki_entry_prefetch(cache->region, top);
+    sarki_store32_relaxed(&sarki_bound_of(cache, shard)->a_spare_granules, /* order: R1 a hint */
+                          top ? sarki_entry_size(sarki_entry_of(cache, top)) : 0);
+}
+
+/* Takes a spare block of a size; 0: the next one has another, or there is none. */
+static uint32_t sarki_spare_take_locked(sark_cache *cache, sarki_shard *shard, uint32_t granules)
+{
+    uint32_t top = shard->spares.top;
+    if (!top || sarki_entry_size(sarki_entry_of(cache, top)) != granules) return 0;
+    sarki_stack_pop(cache, &shard->spares);
+    sarki_spares_publish(cache, shard);
+    return top;
+}
+
+/* What nobody reads of a shard's retired entries becomes spares or, if those are not wanted or
+   full, goes to the arena. */
+static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, bool wants_spares)
 {
     sarki_memory *memory = &cache->memory;
     sarki_lock(&memory->mutex);
-    uint32_t granules = sarki_load32_relaxed(&memory->a_retired_granules); /* order: R4 */
-    uint32_t ref = removed;
-    do {
-        uint32_t size = sarki_block_size(&memory->arena, ref);
-        sarki_prefetch(sarki_block(&memory->arena, ref + size)); /* release looks at it */
-        granules += size;
-        memory->retired_count++;
-        ref = sarki_entry_of(cache, ref)->recency.next;
-    } while (ref != removed);
-    sarki_list_join(cache->recency_links, &memory->retired, removed);
-    sarki_store32_relaxed(&memory->a_retired_granules, granules); /* order: R1, R4 memory lock */
-    if (memory->retired_count >= SARKI_RETIRE_BATCH || granules >= memory->retired_limit)
-        sarki_retired_scan_locked(cache);
+    uint32_t count = sarki_leases_scan(&cache->leases, memory->scan_refs);
+    for (uint32_t next = sarki_stack_take(&shard->retired), ref; (ref = next) != 0;) {
+        next = sarki_entry_of(cache, ref)->recency.next;
+        if (sarki_refs_contain(memory->scan_refs, count, ref)) {
+            sarki_stack_push(cache, &shard->retired, ref);
+            continue;
+        }
+        SARKI_BYTES_WRITTEN(sarki_entry_of(cache, ref));
+        if (wants_spares && !sarki_stack_is_full(cache, &shard->spares))
+            sarki_stack_push(cache, &shard->spares, ref);
+        else sarki_arena_release(&memory->arena, ref);
+    }
     sarki_unlock(&memory->mutex);
+    sarki_spares_publish(cache, shard);
 }
 
-/* Retires one entry, which is in no list. */
-static void sarki_retire_one(sark_cache *cache, uint32_t ref)
+/* Retires a removed entry. Its bytes may be gone when this returns. */
+static void sarki_retire_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref)
 {
-    sarki_link *link = &sarki_entry_of(cache, ref)->recency;
-    link->next = link->prev = ref;
-    sarki_retire(cache, ref);
+    sarki_stack_push(cache, &shard->retired, ref);
+    if (sarki_stack_is_full(cache, &shard->retired)) sarki_retired_scan_locked(cache, shard, true);
+}
+
+/* Gives the arena what waits in the shards and is not read. Returns whether anything waited. */
+static bool sarki_retired_collect(sark_cache *cache)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < cache->shard_count; i++) {
+        sarki_shard *shard = &cache->shards[i];
+        if (sarki_load32_relaxed(&shard->retired.a_granules) == 0 && /* order: R1 a hint */
+            sarki_load32_relaxed(&shard->spares.a_granules) == 0)    /* order: R1 a hint */
+            continue;
+        sarki_shard_lock(shard);
+        for (uint32_t ref; (ref = sarki_stack_pop(cache, &shard->spares)) != 0;)
+            sarki_stack_push(cache, &shard->retired, ref);
+        sarki_retired_scan_locked(cache, shard, false);
+        sarki_shard_unlock(shard);
+        any = true;
+    }
+    return any;
 }
 
 /* ---- >>report --------------------------------------------------------------------------------
@@ -2538,11 +2659,28 @@ static void sarki_reporter_leave(sark_cache *cache, sarki_reporter *reporter)
     sarki_room_changed(cache);
 }
 
-static inline void sarki_frame_add(sark_cache *cache, sarki_frame *frame, uint32_t ref,
-                                   sark_cache_cause cause)
+/* Takes over an entry that was removed: to report it where there is a callback, else to retire it,
+   so that its bytes may be gone when this returns. */
+static inline void sarki_frame_add_locked(sark_cache *cache, sarki_shard *shard,
+                                          sarki_frame *frame, uint32_t ref,
+                                          sark_cache_cause cause)
 {
+    if (!cache->config.on_remove) {
+        sarki_retire_locked(cache, shard, ref);
+        return;
+    }
     sarki_list_append(cache->recency_links, &frame->removed, ref);
     sarki_entry_of(cache, ref)->recency.place = (uint16_t)cause;
+}
+
+/* Retires an entry that was reported. */
+static void sarki_retire(sark_cache *cache, uint32_t ref)
+{
+    uint32_t hash = sarki_entry_of(cache, ref)->hash;
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, hash)];
+    sarki_shard_lock(shard);
+    sarki_retire_locked(cache, shard, ref);
+    sarki_shard_unlock(shard);
 }
 
 static void sarki_report(sark_cache *cache, sarki_entry *entry)
@@ -2560,23 +2698,21 @@ static void sarki_frame_flush(sark_cache *cache, sarki_frame *frame)
     sarki_frame *outer = sarki_frame_outer(cache);
     if (outer) {
         sarki_list_join(cache->recency_links, &outer->removed, frame->removed);
-    } else if (cache->config.on_remove) {
-        int cancel = sarki_cancel_defer();
-        sarki_reporter *reporter = sarki_reporter_enter(cache, frame);
-        while (frame->removed) {
-            uint32_t ref = frame->removed;
-            sarki_list_remove(cache->recency_links, &frame->removed, ref);
-            sarki_store32_release(&reporter->a_ref, ref); /* order: R3 a hint for room */
-            sarki_report(cache, sarki_entry_of(cache, ref));
-            sarki_store32_release(&reporter->a_ref, 0); /* order: R4, the memory lock comes next */
-            sarki_retire_one(cache, ref);
-        }
-        sarki_reporter_leave(cache, reporter);
-        sarki_cancel_allow(cancel);
-    } else {
-        sarki_retire(cache, frame->removed);
+        frame->removed = 0;
+        return;
     }
-    frame->removed = 0;
+    int cancel = sarki_cancel_defer();
+    sarki_reporter *reporter = sarki_reporter_enter(cache, frame);
+    while (frame->removed) {
+        uint32_t ref = frame->removed;
+        sarki_list_remove(cache->recency_links, &frame->removed, ref);
+        sarki_store32_release(&reporter->a_ref, ref); /* order: R3 a hint for room */
+        sarki_report(cache, sarki_entry_of(cache, ref));
+        sarki_store32_release(&reporter->a_ref, 0); /* order: R4, the memory lock comes next */
+        sarki_retire(cache, ref);
+    }
+    sarki_reporter_leave(cache, reporter);
+    sarki_cancel_allow(cancel);
 }
 
 /* ---- >>recency -------------------------------------------------------------------------------
@@ -2709,14 +2845,14 @@ static void sarki_expiry_link_locked(sark_cache *cache, sarki_shard *shard, uint
                                      int64_t deadline)
 {
     if (deadline == SARKI_NEVER) return;
-    sarki_bound *bound = sarki_bound_of(cache, shard);
+    sarki_a64 *a_next = sarki_next_deadline_of(cache, shard);
     uint64_t key = (uint64_t)deadline;
     if (sarki_load32_relaxed(&cache->a_uses_deadlines) == 0) /* order: R1 a hint */
         sarki_store32_relaxed(&cache->a_uses_deadlines, 1);  /* order: R1 */
     if (key < shard->expiry.floor) key = sarki_expiry_late(cache, shard, ref, key);
     sarki_wheel_insert(&shard->expiry, ref, key);
-    if (key < sarki_load64_relaxed(&bound->a_next_deadline)) /* order: R4 the shard's lock */
-        sarki_store64_relaxed(&bound->a_next_deadline, key); /* order: R1, R4 */
+    if (key < sarki_load64_relaxed(a_next)) /* order: R4 the shard's lock */
+        sarki_store64_relaxed(a_next, key); /* order: R1, R4 */
 }
 
 /* Bytes of an entry's key and value, counted in or out. */
@@ -2759,16 +2895,22 @@ static void sarki_shard_unlink_locked(sark_cache *cache, sarki_shard *shard, uin
         sarki_store64_relaxed(&sarki_bound_of(cache, shard)->a_oldest, SARKI_NONE);
 }
 
-/* Removes an entry: out of the index, out of the shard, into the frame. Its place stays taken. */
+/* Removes an entry that is out of the shard's orders: out of the index, into the frame. */
+static void sarki_remove_unlinked_locked(sark_cache *cache, sarki_shard *shard, sarki_spot spot,
+                                         uint32_t ref, sark_cache_cause cause, sarki_frame *frame)
+{
+    sarki_index_remove_locked(&cache->index, spot, sarki_entry_of(cache, ref)->hash);
+    /* order: R1, R4 the shard's lock */
+    sarki_store32_relaxed(&shard->a_entries, sarki_load32_relaxed(&shard->a_entries) - 1);
+    sarki_frame_add_locked(cache, shard, frame, ref, cause);
+}
+
+/* Removes an entry: out of the orders, the index, into the frame. Its place stays taken. */
 static void sarki_remove_locked(sark_cache *cache, sarki_shard *shard, sarki_spot spot,
                                 uint32_t ref, sark_cache_cause cause, sarki_frame *frame)
 {
-    sarki_entry *entry = sarki_entry_of(cache, ref);
-    sarki_index_remove_locked(&cache->index, spot, entry->hash);
     sarki_shard_unlink_locked(cache, shard, ref);
-    /* order: R1, R4 the shard's lock */
-    sarki_store32_relaxed(&shard->a_entries, sarki_load32_relaxed(&shard->a_entries) - 1);
-    sarki_frame_add(cache, frame, ref, cause);
+    sarki_remove_unlinked_locked(cache, shard, spot, ref, cause, frame);
 }
 
 /* Asks for what the next eviction from a shard will look at: the bucket of its oldest entry, and
@@ -2854,7 +2996,7 @@ static uint32_t sarki_expire_shard(sark_cache *cache, sarki_shard *shard, int64_
                        removed);
     if (ref) bound = sarki_wheel_bound(&shard->expiry);
     /* order: R4 the shard's lock; elsewhere a lower bound */
-    sarki_store64_relaxed(&sarki_bound_of(cache, shard)->a_next_deadline, bound);
+    sarki_store64_relaxed(sarki_next_deadline_of(cache, shard), bound);
     *more = bound <= (uint64_t)now;
     sarki_shard_unlock(shard);
     return removed;
@@ -2865,19 +3007,26 @@ static int64_t sarki_next_deadline(const sark_cache *cache)
 {
     uint64_t next = SARKI_NEVER;
     for (uint32_t i = 0; i < cache->shard_count; i++) /* order: R1 a lower bound */
-        next = sarki_min64(next, sarki_load64_relaxed(&cache->bounds[i].a_next_deadline));
+        next = sarki_min64(next, sarki_load64_relaxed(&cache->a_next_deadlines[i]));
     return (int64_t)next;
+}
+
+/* The time, if some deadline has passed; -1: none has, or the clock fails. */
+static int64_t sarki_expired_next(const sark_cache *cache)
+{
+    if (sarki_load32_relaxed(&cache->a_uses_deadlines) == 0) return -1; /* order: R1 a hint */
+    int64_t next = sarki_next_deadline(cache), now = sarki_now_near(cache, next);
+    return next <= now ? now : -1;
 }
 
 /* Removes one expired entry of the whole cache; its place stays taken. */
 static bool sarki_expire_one(sark_cache *cache, sarki_frame *frame)
 {
-    if (sarki_load32_relaxed(&cache->a_uses_deadlines) == 0) return false; /* order: R1 a hint */
-    int64_t next = sarki_next_deadline(cache), now = sarki_now_near(cache, next);
-    if (now < 0 || next > now) return false;
+    int64_t now = sarki_expired_next(cache);
+    if (now < 0) return false;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         /* order: R1 a lower bound; who has just written one knows it */
-        bool more = sarki_load64_relaxed(&cache->bounds[i].a_next_deadline) <= (uint64_t)now;
+        bool more = sarki_load64_relaxed(&cache->a_next_deadlines[i]) <= (uint64_t)now;
         while (more)
             if (sarki_expire_shard(cache, &cache->shards[i], now, 1, false, frame, &more))
                 return true;
@@ -2908,6 +3057,8 @@ typedef struct sarki_search {
     uint64_t start; /* when it began; SARKI_NONE: in the first round, which mostly finds it */
     const sarki_query *kept; /* a key that may not be the victim; NULL: none */
     uint32_t kept_met;       /* how often it would have been */
+    uint32_t granules;       /* of a spare block without which nothing is evicted; 0: none wanted */
+    uint32_t spare;          /* it */
 } sarki_search;
 
 /* Whether an entry is the kept one, which is then touched, so that it is not met at once again. */
@@ -2922,7 +3073,7 @@ static bool sarki_search_keeps(sark_cache *cache, sarki_shard *shard, sarki_sear
     return true;
 }
 
-/* A lower bound of the stamps of a shard whose oldest entry, with the stamp bound, has just left. */
+/* A lower bound of the stamps of a shard whose oldest entry, stamped with bound, has just left. */
 static uint64_t sarki_recency_bound_locked(sark_cache *cache, const sarki_shard *shard,
                                            uint64_t bound)
 {
@@ -2933,6 +3084,24 @@ static uint64_t sarki_recency_bound_locked(sark_cache *cache, const sarki_shard 
         lowest = sarki_min64(lowest, sarki_stamp_is_placed(first) ? first & ~(uint64_t)1 : bound);
     }
     return sarki_max64(lowest, bound);
+}
+
+/* Removes the victim, the oldest entry of a shard whose stamps are at least bound. First of all it
+   publishes the new bound, so that other searches turn to other shards. */
+static void sarki_search_remove(sark_cache *cache, sarki_shard *shard,
+                                const sarki_search *search, uint32_t ref, uint64_t bound,
+                                sarki_frame *frame)
+{
+    sarki_bound *published = sarki_bound_of(cache, shard);
+    sarki_shard_unlink_locked(cache, shard, ref);
+    /* order: R4 the shard's lock; elsewhere a lower bound */
+    sarki_store64_relaxed(&published->a_oldest, sarki_recency_bound_locked(cache, shard, bound));
+    sarki_spot spot =
+        sarki_index_spot_locked(&cache->index, sarki_entry_of(cache, ref)->hash, ref);
+    sarki_remove_unlinked_locked(cache, shard, spot, ref, SARK_CACHE_EVICTED, frame);
+    sarki_count_locked(search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
+                                                            : &shard->a_evicted_for_bytes, 1);
+    sarki_victim_prefetch(cache, shard);
 }
 
 /* One round of the search in one shard; true: it found and removed the victim. */
@@ -2946,19 +3115,36 @@ static bool sarki_search_round(sark_cache *cache, sarki_shard *shard, sarki_sear
     if (bound != SARKI_NONE) /* order: R4 the shard's lock; elsewhere a lower bound */
         sarki_store64_relaxed(&published->a_oldest, bound);
     if (ref && sarki_search_keeps(cache, shard, search, ref)) ref = 0;
-    if (ref) {
-        uint32_t hash = sarki_entry_of(cache, ref)->hash;
-        sarki_spot spot = sarki_index_spot_locked(&cache->index, hash, ref);
-        sarki_remove_locked(cache, shard, spot, ref, SARK_CACHE_EVICTED, frame);
-        sarki_count_locked(search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
-                                                                : &shard->a_evicted_for_bytes, 1);
-        /* order: R4 the shard's lock; elsewhere a lower bound */
-        sarki_store64_relaxed(&published->a_oldest,
-                              sarki_recency_bound_locked(cache, shard, bound));
-        sarki_victim_prefetch(cache, shard);
+    if (ref && search->granules) {
+        search->spare = sarki_spare_take_locked(cache, shard, search->granules);
+        if (!search->spare) ref = 0;
     }
+    if (ref) sarki_search_remove(cache, shard, search, ref, bound, frame);
     sarki_shard_unlock(shard);
     return ref != 0;
+}
+
+/* Whether a search goes on in a shard: not where only the kept entry is left, or where the shard
+   has no such spare. */
+static bool sarki_search_goes_on(const sark_cache *cache, const sarki_shard *shard,
+                                 const sarki_search *search)
+{
+    if (!shard || search->kept_met > 1) return false;
+    if (!search->granules) return true;
+    /* order: R1 a hint; it is looked at again under the lock */
+    return sarki_load32_relaxed(&sarki_bound_of(cache, shard)->a_spare_granules) ==
+           search->granules;
+}
+
+/* Removes the oldest entry of the whole cache, if the search allows it. */
+static bool sarki_search_run(sark_cache *cache, sarki_search *search, sarki_frame *frame)
+{
+    for (;;) {
+        sarki_shard *shard = sarki_search_pick(cache, &search->limit);
+        if (!sarki_search_goes_on(cache, shard, search)) return false;
+        if (sarki_search_round(cache, shard, search, frame)) return true;
+        if (search->start == SARKI_NONE) search->start = sarki_stamp_now(&cache->stamps);
+    }
 }
 
 /* Removes the victim of the whole cache; its place stays taken.
@@ -2968,14 +3154,18 @@ static bool sarki_evict(sark_cache *cache, sarki_purpose purpose, const sarki_qu
                         sarki_frame *frame)
 {
     if (sarki_expire_one(cache, frame)) return true;
-    sarki_search search = {purpose, 0, SARKI_NONE, kept, 0};
-    sarki_shard *shard = sarki_search_pick(cache, &search.limit);
-    while (shard && !sarki_search_round(cache, shard, &search, frame)) {
-        if (search.kept_met > 1) return false;
-        if (search.start == SARKI_NONE) search.start = sarki_stamp_now(&cache->stamps);
-        shard = sarki_search_pick(cache, &search.limit);
-    }
-    return shard != NULL;
+    sarki_search search = {purpose, 0, SARKI_NONE, kept, 0, 0, 0};
+    return sarki_search_run(cache, &search, frame);
+}
+
+/* Removes the victim, whose place stays taken, if there is a spare block of so many granules where
+   it was. Returns the block; 0: nothing happened. */
+static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, sarki_frame *frame)
+{
+    if (sarki_load32_relaxed(&cache->memory.a_turn_taken)) return 0; /* order: R1, see >>room */
+    if (sarki_expired_next(cache) >= 0) return 0;
+    sarki_search search = {SARKI_FOR_ENTRIES, 0, SARKI_NONE, NULL, 0, granules, 0};
+    return sarki_search_run(cache, &search, frame) ? search.spare : 0;
 }
 
 /* ---- >>room ----------------------------------------------------------------------------------
@@ -3039,17 +3229,13 @@ static bool sarki_place_take(sark_cache *cache, sarki_frame *frame)
 static uint32_t sarki_memory_take(sark_cache *cache, uint32_t granules, bool has_turn)
 {
     sarki_memory *memory = &cache->memory;
-    uint32_t ref = 0;
-    sarki_lock(&memory->mutex);
-    if (has_turn || !memory->turn_taken) {
-        ref = sarki_arena_allocate(&memory->arena, granules);
-        if (!ref && memory->retired) {
-            sarki_retired_scan_locked(cache);
-            ref = sarki_arena_allocate(&memory->arena, granules);
-        }
+    for (bool again = true;; again = false) {
+        sarki_lock(&memory->mutex);
+        bool allowed = has_turn || sarki_load32_relaxed(&memory->a_turn_taken) == 0; /* order: R4 */
+        uint32_t ref = allowed ? sarki_arena_allocate(&memory->arena, granules) : 0;
+        sarki_unlock(&memory->mutex);
+        if (ref || !allowed || !again || !sarki_retired_collect(cache)) return ref;
     }
-    sarki_unlock(&memory->mutex);
-    return ref;
 }
 
 static void sarki_memory_give_back(sark_cache *cache, uint32_t ref)
@@ -3115,7 +3301,7 @@ static bool sarki_room_possible(sark_cache *cache, uint32_t granules, uint32_t k
 static void sarki_turn_set(sark_cache *cache, bool taken)
 {
     sarki_lock(&cache->memory.mutex);
-    cache->memory.turn_taken = taken;
+    sarki_store32_relaxed(&cache->memory.a_turn_taken, taken); /* order: R4, else a hint */
     sarki_unlock(&cache->memory.mutex);
 }
 
@@ -3537,13 +3723,14 @@ static uint32_t sarki_layout_for(const sark_cache *cache, size_t key_bytes, size
     return has_deadline || (uint64_t)key_bytes + value_bytes >= large ? SARKI_HAS_DEADLINE : 0;
 }
 
-/* Granules of an entry's block; 0: more than any block can have. */
-static uint32_t sarki_entry_granules(uint32_t layout, size_t key_bytes, size_t value_bytes)
+/* Granules that an entry needs; 0: more than the arena has. */
+static uint32_t sarki_granules_for(const sark_cache *cache, uint32_t layout, size_t key_bytes,
+                                   size_t value_bytes)
 {
+    const sarki_arena *arena = &cache->memory.arena;
     if (value_bytes > UINT32_MAX) return 0;
-    uint64_t bytes = (uint64_t)sarki_entry_header_bytes(layout) + key_bytes + value_bytes;
-    uint64_t granules = (bytes + SARKI_GRANULE - 1) / SARKI_GRANULE;
-    return granules > SARKI_MAX_GRANULES ? 0 : (uint32_t)granules;
+    uint64_t granules = sarki_entry_granules(layout, key_bytes, value_bytes);
+    return granules > arena->end - arena->first ? 0 : (uint32_t)granules;
 }
 
 /* Writes a new entry into its block. */
@@ -3594,7 +3781,8 @@ static void sarki_write_swap_locked(sark_cache *cache, sarki_shard *shard, sarki
     sarki_index_replace_locked(&cache->index, spot, write->ref);
     sarki_shard_unlink_locked(cache, shard, old);
     if (expired) sarki_count_locked(&shard->a_expired_by_writers, 1);
-    sarki_frame_add(cache, &write->frame, old, expired ? SARK_CACHE_EXPIRED : SARK_CACHE_REPLACED);
+    sarki_frame_add_locked(cache, shard, &write->frame, old,
+                           expired ? SARK_CACHE_EXPIRED : SARK_CACHE_REPLACED);
 }
 
 static void sarki_write_insert_locked(sark_cache *cache, sarki_shard *shard, sarki_write *write)
@@ -3629,17 +3817,22 @@ static sark_cache_status sarki_mode_status(const sarki_write *write, const sarki
     return write->mode == SARKI_REPLACE && !live ? SARK_CACHE_MISS : SARK_CACHE_OK;
 }
 
-/* Publishes the new entry. OK; EXISTS or MISS as the mode has it; BUSY inside a callback. */
-static sark_cache_status sarki_write_publish(sark_cache *cache, sarki_write *write)
+/* Whether a write most likely needs a victim: the cache is full, and the key absent. */
+static bool sarki_write_needs_victim(const sark_cache *cache, const sarki_write *write)
+{
+    return write->mode != SARKI_REPLACE && /* order: R1 a hint */
+           sarki_load32_relaxed(&cache->a_count) >= cache->max_entries &&
+           sarki_index_absent(&cache->index, &write->query);
+}
+
+/* Publishes the new entry; has_place: a place was inherited for it. OK; EXISTS or MISS as the mode
+   has it; BUSY inside a callback. */
+static sark_cache_status sarki_write_publish(sark_cache *cache, sarki_write *write,
+                                             bool has_place)
 {
     sarki_shard *shard = &cache->shards[sarki_shard_number(cache, write->query.tag)];
-    bool has_place = false, used_place = false;
+    bool used_place = false;
     sark_cache_status status = SARK_CACHE_OK;
-    /* order: R1 a hint: a full cache and an absent key need a victim, so look for it at once */
-    if (write->mode != SARKI_REPLACE &&
-        sarki_load32_relaxed(&cache->a_count) >= cache->max_entries &&
-        sarki_index_absent(&cache->index, &write->query))
-        has_place = sarki_evict(cache, SARKI_FOR_ENTRIES, NULL, &write->frame);
     for (;;) {
         sarki_shard_lock(shard);
         sarki_present present = sarki_look_locked(cache, &write->query);
@@ -3680,15 +3873,21 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
 {
     uint32_t layout = sarki_layout_for(cache, write->query.key_bytes, value_bytes,
                                        write->deadline != SARKI_NEVER || write->keeps_deadline);
-    uint32_t granules = sarki_entry_granules(layout, write->query.key_bytes, value_bytes);
-    sarki_arena *arena = &cache->memory.arena;
-    if (granules == 0 || granules > arena->end - arena->first) return SARK_CACHE_TOO_LARGE;
+    uint32_t granules = sarki_granules_for(cache, layout, write->query.key_bytes, value_bytes);
+    if (granules == 0) return SARK_CACHE_TOO_LARGE;
     sark_cache_status status = sarki_write_allowed(cache, write);
     if (status != SARK_CACHE_OK) return status;
-    write->ref = sarki_room_take(cache, granules, &write->own, &write->frame);
+    bool needs_victim = sarki_write_needs_victim(cache, write), has_place = false;
+    if (needs_victim) {
+        write->ref = sarki_evict_for_spare(cache, granules, &write->frame);
+        has_place = write->ref != 0;
+    }
+    if (!write->ref) write->ref = sarki_room_take(cache, granules, &write->own, &write->frame);
     if (!write->ref) return SARK_CACHE_BUSY;
     sarki_entry_fill(cache, write, layout, value, value_bytes);
-    status = sarki_write_publish(cache, write);
+    if (needs_victim && !has_place)
+        has_place = sarki_evict(cache, SARKI_FOR_ENTRIES, NULL, &write->frame);
+    status = sarki_write_publish(cache, write, has_place);
     if (status != SARK_CACHE_OK) sarki_memory_give_back(cache, write->ref);
     return status;
 }
@@ -3811,9 +4010,9 @@ static void sarki_touch_locked(sark_cache *cache, sarki_shard *shard, uint32_t r
 static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query *query,
                                            uint32_t value_bytes)
 {
-    uint32_t granules = sarki_entry_granules(SARKI_HAS_DEADLINE, query->key_bytes, value_bytes);
-    sarki_arena *arena = &cache->memory.arena;
-    if (granules == 0 || granules > arena->end - arena->first) return SARK_CACHE_TOO_LARGE;
+    uint32_t granules =
+        sarki_granules_for(cache, SARKI_HAS_DEADLINE, query->key_bytes, value_bytes);
+    if (granules == 0) return SARK_CACHE_TOO_LARGE;
     sarki_write write = sarki_write_of(cache, SARKI_SET, query->key, query->key_bytes);
     write.own.query = &write.query;
     write.own.keep = true;
@@ -3834,10 +4033,10 @@ static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query 
         entry->version_high = old->version_high;
         sarki_index_replace_locked(&cache->index, present.spot, write.ref);
         sarki_shard_unlink_locked(cache, shard, present.ref);
+        sarki_retire_locked(cache, shard, present.ref);
     }
     sarki_shard_unlock(shard);
-    if (fits) sarki_retire_one(cache, present.ref);
-    else sarki_memory_give_back(cache, write.ref);
+    if (!fits) sarki_memory_give_back(cache, write.ref);
     return present.ref && !present.expired ? SARK_CACHE_OK : SARK_CACHE_MISS;
 }
 
@@ -3966,7 +4165,7 @@ SARK_CACHE_API uint64_t sark_cache_cleanup_expired(sark_cache *cache, uint64_t m
     if (max_entries == 0) max_entries = UINT64_MAX;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         /* order: R1 a lower bound; who has just written one knows it */
-        bool more = sarki_load64_relaxed(&cache->bounds[i].a_next_deadline) <= (uint64_t)now;
+        bool more = sarki_load64_relaxed(&cache->a_next_deadlines[i]) <= (uint64_t)now;
         while (more && total < max_entries) {
             sarki_frame frame = {0};
             uint32_t max = (uint32_t)sarki_min64(max_entries - total, SARKI_MOVES);
@@ -4018,9 +4217,7 @@ static void *sarki_cleaner_run(void *argument)
         sarki_unlock(&cleaner->mutex);
         int64_t begin_ns = sarki_fine_ns();
         sark_cache_cleanup_expired(cache, 0);
-        sarki_lock(&cache->memory.mutex);
-        sarki_retired_scan_locked(cache);
-        sarki_unlock(&cache->memory.mutex);
+        sarki_retired_collect(cache);
         uint64_t took_us = (uint64_t)(sarki_fine_ns() - begin_ns) / 1000;
         sarki_store64_relaxed(&cleaner->a_last_us, took_us); /* order: R1 */
         sarki_add64_relaxed(&cleaner->a_total_us, took_us);  /* order: R1 */
@@ -4174,7 +4371,7 @@ static void sarki_metrics_add_expired(const sark_cache *cache, sark_cache_metric
     uint64_t oldest = SARKI_NONE;
     for (uint32_t i = 0; now >= 0 && i < cache->shard_count; i++) {
         const sarki_wheel *wheel = &cache->shards[i].expiry;
-        uint64_t next = sarki_read_count(&cache->bounds[i].a_next_deadline);
+        uint64_t next = sarki_read_count(&cache->a_next_deadlines[i]);
         uint64_t floor = sarki_read_count(&wheel->a_floor);
         if (next > (uint64_t)now) continue;
         oldest = sarki_min64(oldest, next);
@@ -4193,10 +4390,13 @@ static void sarki_metrics_add_bytes(const sark_cache *cache, sark_cache_metrics 
     uint64_t fixed = cache->config.max_bytes - blocks;
     uint64_t used = sarki_load32_relaxed(&arena->a_used);      /* order: R1 */
     uint64_t peak = sarki_load32_relaxed(&arena->a_used_peak); /* order: R1 */
-    uint64_t retired = sarki_load32_relaxed(&cache->memory.a_retired_granules); /* order: R1 */
-    uint64_t payload = 0;
-    for (uint32_t i = 0; i < cache->shard_count; i++)
-        payload += sarki_read_count(&cache->shards[i].a_payload_bytes);
+    uint64_t retired = 0, payload = 0;
+    for (uint32_t i = 0; i < cache->shard_count; i++) {
+        const sarki_shard *shard = &cache->shards[i];
+        payload += sarki_read_count(&shard->a_payload_bytes);
+        retired += sarki_load32_relaxed(&shard->retired.a_granules); /* order: R1 */
+        retired += sarki_load32_relaxed(&shard->spares.a_granules);  /* order: R1 */
+    }
     metrics->bytes = fixed + used * SARKI_GRANULE;
     metrics->bytes_peak = fixed + peak * SARKI_GRANULE;
     metrics->bytes_retired = retired * SARKI_GRANULE;
@@ -4358,7 +4558,7 @@ static void sarki_check_expiry_locked(sarki_checker *checker, sarki_shard *shard
                  "W1: an entry is not in the slot of its deadline");
     sarki_verify(checker, key >= wheel->floor, "W3: a deadline is below the wheel's floor");
     sarki_verify(checker, /* order: R4 the shard's lock */
-                 key >= sarki_load64_relaxed(&sarki_bound_of(cache, shard)->a_next_deadline),
+                 key >= sarki_load64_relaxed(sarki_next_deadline_of(cache, shard)),
                  "S2: a deadline is below the shard's next deadline");
 }
 
@@ -4481,6 +4681,7 @@ static sarki_sums sarki_check_shards(sarki_checker *checker)
         sums.entries += sarki_load32_relaxed(&shard->a_entries); /* order: R4 the shard's lock */
         sums.orders += (uint64_t)shard->fifo_count + shard->recency.count;
         sums.with_deadline += shard->expiry.count;
+        sums.retired += (uint64_t)shard->retired.count + shard->spares.count;
         sums.payload_bytes += sarki_load64_relaxed(&shard->a_payload_bytes); /* order: R4 */
         sarki_check_wheel_locked(checker, &shard->recency);
         sarki_check_wheel_locked(checker, &shard->expiry);
@@ -4488,7 +4689,6 @@ static sarki_sums sarki_check_shards(sarki_checker *checker)
     }
     sarki_lock(&cache->memory.mutex);
     sums.generation += cache->memory.arena.generation;
-    sums.retired = cache->memory.retired_count;
     sarki_unlock(&cache->memory.mutex);
     return sums;
 }
@@ -4535,7 +4735,7 @@ SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t rep
 #define SARKI_DEFAULT_BYTES ((uint64_t)64 << 20)
 #define SARKI_DEFAULT_PINS 16u
 #define SARKI_DEFAULT_LEASES 64u
-#define SARKI_DEFAULT_SHARDS 16u /* at most, and two for each processor */
+#define SARKI_DEFAULT_SHARDS 16u /* at most, and four for each processor */
 #define SARKI_SHARD_BYTES (256u << 10) /* of region for each shard, by default */
 #define SARKI_DEFAULT_MIN_BYTES ((uint64_t)1 << 20)
 #define SARKI_WIDE_SHARD_BYTES (128u << 10)  /* of region a shard, for wheels of 64-way digits */
@@ -4549,8 +4749,8 @@ SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t rep
 typedef struct sarki_layout {
     uint32_t shard_count, lease_count, pin_count, hint_bits, wheel_bits, bucket_count;
     size_t lease_spacing;
-    uint64_t shards, bounds, heads, slot_counts, leases, pins, hints, scan_refs, histograms,
-        baseline, bins, buckets, arena; /* 64 bits: they are compared before they are used */
+    uint64_t shards, bounds, next_deadlines, heads, slot_counts, leases, pins, hints, scan_refs,
+        histograms, baseline, bins, buckets, arena; /* 64 bits: compared before they are used */
 } sarki_layout;
 
 static sark_cache_status sarki_config_check(const sark_cache_config *config)
@@ -4582,7 +4782,7 @@ static void sarki_config_fill(sark_cache_config *config)
         config->shard_count =
             sarki_power_of_two(sarki_min64(config->max_bytes / SARKI_SHARD_BYTES,
                                            config->max_entries / SARKI_MIN_ENTRIES),
-                               sarki_power_of_two(2 * (uint64_t)sarki_processors(),
+                               sarki_power_of_two(4 * (uint64_t)sarki_processors(),
                                                   SARKI_DEFAULT_SHARDS));
     if (config->lease_count == 0)
         config->lease_count =
@@ -4620,6 +4820,7 @@ static sarki_layout sarki_layout_of(const sark_cache_config *config)
     size_t kinds = config->latency_sample_every > 0 ? SARKI_LATENCY_KINDS : 0;
     sarki_layout_place(&layout.shards, &at, layout.shard_count, sizeof(sarki_shard), 64);
     sarki_layout_place(&layout.bounds, &at, layout.shard_count, sizeof(sarki_bound), 64);
+    sarki_layout_place(&layout.next_deadlines, &at, layout.shard_count, sizeof(sarki_a64), 64);
     sarki_layout_place(&layout.heads, &at, slots * 2, sizeof(uint32_t), 64);
     sarki_layout_place(&layout.slot_counts, &at, slots, sizeof(sarki_a32), 64);
     sarki_layout_place(&layout.leases, &at, layout.lease_count, layout.lease_spacing, 128);
@@ -4727,7 +4928,7 @@ static void sarki_shard_create(sark_cache *cache, const sarki_layout *layout, ui
     sarki_wheel_create(&shard->expiry, cache->expiry_links, heads + slots,
                        counts + (size_t)number * slots, layout->wheel_bits);
     sarki_store64_relaxed(&bound->a_oldest, SARKI_NONE);        /* order: R5 */
-    sarki_store64_relaxed(&bound->a_next_deadline, SARKI_NONE); /* order: R5 */
+    sarki_store64_relaxed(sarki_next_deadline_of(cache, shard), SARKI_NONE); /* order: R5 */
 }
 
 static void sarki_leases_create(sark_cache *cache, const sarki_layout *layout)
@@ -4750,7 +4951,7 @@ static void sarki_memory_create(sark_cache *cache, const sarki_layout *layout)
     memory->scan_refs = (uint32_t *)(void *)(cache->region + layout->scan_refs);
     memory->arena.region = cache->region;
     memory->arena.bins = (uint32_t *)(void *)(cache->region + layout->bins);
-    memory->retired_limit = (end - first) / 64;
+    cache->resting_limit = (end - first) / 64 / layout->shard_count;
     sarki_arena_create(&memory->arena, first, end);
 }
 
@@ -4761,6 +4962,7 @@ static void sarki_tables_create(sark_cache *cache, const sarki_layout *layout)
     cache->expiry_links = cache->region + sizeof(sarki_entry) + offsetof(sarki_expiry, link);
     cache->shards = (sarki_shard *)(void *)(cache->region + layout->shards);
     cache->bounds = (sarki_bound *)(void *)(cache->region + layout->bounds);
+    cache->a_next_deadlines = (sarki_a64 *)(void *)(cache->region + layout->next_deadlines);
     cache->baseline = (sark_cache_metrics *)(void *)(cache->region + layout->baseline);
     cache->index.buckets = (sarki_bucket *)(void *)(cache->region + layout->buckets);
     cache->index.bucket_count = layout->bucket_count;
@@ -5019,6 +5221,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_SHARD_BYTES
 #undef SARKI_SLOTS
 #undef SARKI_SPACED_LEASE_BYTES
+#undef SARKI_SPINS
 #undef SARKI_STRANGERS
 #undef SARKI_TYPICAL_ENTRY_BYTES
 #undef SARKI_WHEEL_LEVELS

@@ -56,11 +56,12 @@ template <int READERS, void (*WRITER)()> struct readers_and_writer {
     void finish() { model_end(cache); }
 };
 
-static void scan()
+static void scan(bool wants_spares = false)
 {
-    sarki_lock(&cache->memory.mutex);
-    sarki_retired_scan_locked(cache);
-    sarki_unlock(&cache->memory.mutex);
+    sarki_shard *shard = cache->shards;
+    sarki_shard_lock(shard);
+    sarki_retired_scan_locked(cache, shard, wants_spares);
+    sarki_shard_unlock(shard);
 }
 
 /* The key is replaced, and its old entry freed and recycled for another key. */
@@ -87,11 +88,31 @@ static void delete_and_reuse()
     sark_cache_set(cache, "a", 1, "a", 1, 0);
 }
 
+/* The key is evicted, and its block, once it is spare, given to another key. */
+static void evict_and_reuse()
+{
+    sark_cache_set(cache, "e", 1, "e", 1, 0);
+    scan(true);
+    sark_cache_set(cache, "f", 1, "f", 1, 0);
+}
+
+/* As readers_and_writer, in a full cache whose oldest key is the one that is read. */
+template <int READERS, void (*WRITER)()> struct readers_of_a_full_cache
+    : readers_and_writer<READERS, WRITER> {
+    void prepare()
+    {
+        prepare_cache(READERS + 1, 2);
+        for (const char *key = "bcd"; *key; key++)
+            RL_ASSERT(sark_cache_set(cache, key, 1, key, 1, 0) == SARK_CACHE_OK);
+    }
+};
+
 int main()
 {
     model_run<readers_and_writer<1, replace_and_recycle> >("replace and recycle, one reader");
     model_run<readers_and_writer<1, replace_twice> >("replace twice, one reader");
     model_run<readers_and_writer<1, delete_and_reuse> >("delete and reuse, one reader");
     model_run<readers_and_writer<2, replace_and_recycle> >("replace and recycle, two readers");
+    model_run<readers_of_a_full_cache<1, evict_and_reuse> >("evict and reuse, one reader");
     return model_summary();
 }

@@ -155,6 +155,7 @@ static uint64_t model_counter;
 static int64_t model_now_ns = 1000000;
 
 static inline void sarki_prefetch(const void *) {}
+static inline void sarki_look_on(const sarki_a32 *) {}
 static inline uint32_t sarki_processors() { return 1; }
 static inline bool sarki_mutex_create(sarki_mutex *) { return true; }
 static inline void sarki_mutex_destroy(sarki_mutex *) {}
