@@ -412,6 +412,8 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    >>stamp     the order of time, for LRU
    >>index     from a hash to an entry
    >>lease     how a reader protects what it reads
+   >>resident  hits on a hot key that write nothing shared
+   >>find      a reader's lookup
    >>shard     locks over keys, and what they guard
    >>cache     the parts together
    >>retired   removed entries, until nobody reads them
@@ -432,8 +434,9 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    named by a 32-bit reference. The index maps hashes to references and is read without a lock: a
    reader publishes the reference in a lease, looks again that the index still holds it, and may
    then read the entry; who removes an entry from the index frees it only after no lease names
-   it. A shard is a lock over keys, not over buckets. A hit writes a stamp into the entry, and no
-   order: order is made when a victim is needed, from lower bounds that only grow. */
+   it. A shard is a lock over keys, not over buckets. A hit writes a stamp into the entry, or where
+   many threads hit it beside their lease, and no order: order is made when a victim is needed,
+   from lower bounds that only grow. */
 
 /* ---- >>base ---------------------------------------------------------------------------------- */
 
@@ -456,6 +459,13 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 /* A hit gives up the lease path after so many probes for a lease, or failed re-checks. */
 #define SARKI_LEASE_PROBES 8u
 #define SARKI_RECHECKS 16u
+
+/* An entry that was stamped so many steps of a stamp ago or less (10 us or so) is hot; a lease that
+   stays on it may be taken for another after so many (100 us or so). Tests set their own. */
+#ifndef SARKI_HOT_STEPS
+#define SARKI_HOT_STEPS ((uint64_t)1 << 15)
+#define SARKI_YOUNG_STEPS ((uint64_t)1 << 18)
+#endif
 
 /* No lock is held for more moves of entries than this. */
 #define SARKI_MOVES 256u
@@ -552,6 +562,10 @@ static inline uint64_t sarki_mix(uint64_t value)
    E10  | seq_cst store of 0 in a slot        | acquire claim of it    | the tag that was there
    E11  | release leave of a reporter's row   | acquire claim of it    | the row is free of the
         |                                     |                        |   thread before
+   E12  | seq_cst claim of a resident word,   | seq_cst clear of the   | a writer sees the word, or
+        | then seq_cst load of the mark       | mark, then scan        |   the reader marks again
+   E13  | release store of a resident word    | acquire load, and swap | the private stamp is that
+        |                                     |   to empty             |   of the last hit
 
    Given up. No free-standing fences: ThreadSanitizer does not model them. No read-modify-write
    below 32 bits: some targets call a library for those. Where 64-bit atomics are not lock-free a
@@ -697,10 +711,37 @@ static inline void sarki_init64(sarki_a64 *cell, uint64_t value)
     atomic_store_explicit(cell, value, memory_order_relaxed);
 }
 
+static inline void sarki_store64_release(sarki_a64 *cell, uint64_t value)
+{
+    atomic_store_explicit(cell, value, memory_order_release);
+}
+
 static inline bool sarki_cas64_relaxed(sarki_a64 *cell, uint64_t from, uint64_t to)
 {
     return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_relaxed,
                                                    memory_order_relaxed);
+}
+
+static inline bool sarki_cas64_acq_rel(sarki_a64 *cell, uint64_t from, uint64_t to)
+{
+    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+static inline bool sarki_cas64_seq_cst(sarki_a64 *cell, uint64_t from, uint64_t to)
+{
+    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_seq_cst,
+                                                   memory_order_relaxed);
+}
+
+static inline uint64_t sarki_or64_seq_cst(sarki_a64 *cell, uint64_t bits)
+{
+    return atomic_fetch_or_explicit(cell, bits, memory_order_seq_cst);
+}
+
+static inline uint64_t sarki_and64_seq_cst(sarki_a64 *cell, uint64_t bits)
+{
+    return atomic_fetch_and_explicit(cell, bits, memory_order_seq_cst);
 }
 
 static inline uint64_t sarki_add64_relaxed(sarki_a64 *cell, uint64_t value)
@@ -778,9 +819,38 @@ static inline void sarki_store64_relaxed(sarki_a64 *cell, uint64_t value)
     sarki_wide_change(cell, NULL, 0, value);
 }
 
+static inline void sarki_store64_release(sarki_a64 *cell, uint64_t value)
+{
+    sarki_wide_change(cell, NULL, 0, value);
+}
+
 static inline bool sarki_cas64_relaxed(sarki_a64 *cell, uint64_t from, uint64_t to)
 {
     return sarki_wide_change(cell, &from, 0, to) == from;
+}
+
+static inline bool sarki_cas64_acq_rel(sarki_a64 *cell, uint64_t from, uint64_t to)
+{
+    return sarki_wide_change(cell, &from, 0, to) == from;
+}
+
+static inline bool sarki_cas64_seq_cst(sarki_a64 *cell, uint64_t from, uint64_t to)
+{
+    return sarki_wide_change(cell, &from, 0, to) == from;
+}
+
+static inline uint64_t sarki_or64_seq_cst(sarki_a64 *cell, uint64_t bits)
+{
+    uint64_t old = sarki_load64_seq_cst(cell);
+    while (!sarki_cas64_seq_cst(cell, old, old | bits)) old = sarki_load64_seq_cst(cell);
+    return old;
+}
+
+static inline uint64_t sarki_and64_seq_cst(sarki_a64 *cell, uint64_t bits)
+{
+    uint64_t old = sarki_load64_seq_cst(cell);
+    while (!sarki_cas64_seq_cst(cell, old, old & bits)) old = sarki_load64_seq_cst(cell);
+    return old;
 }
 
 static inline uint64_t sarki_add64_relaxed(sarki_a64 *cell, uint64_t value)
@@ -814,7 +884,7 @@ static inline void sarki_prefetch(const void *address)
     __asm__ volatile("" : : "r"(address));
 }
 
-/* Waits until a flag is clear, but a microsecond or two at most. */
+/* Waits until a flag is clear, but some microseconds at most. */
 static inline void sarki_look_on(const sarki_a32 *a_flag)
 {
     for (uint32_t spins = 0; spins < SARKI_SPINS; spins++) {
@@ -1689,14 +1759,21 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, uint32_t *heads,
    Purpose. A number for each hit and insert that says which came first. The processor's counter
    where it is invariant and fine enough, else one shared atomic counter. Never the cache's clock.
 
-   Layout. Even: written by a hit. Odd: written by an insert, or by a writer that has placed the
-   entry by this stamp; then nobody touched it since.
+   Layout. Multiples of 4; the lowest bits of an entry's stamp are flags. PLACED: written by an
+   insert, or by a writer that has placed the entry by this stamp; a hit clears it. MARKED: there
+   may be a later stamp beside a lease (>>resident). PLACED and not MARKED: nobody touched the entry
+   since.
 
    Invariants. T1 the stamps that one lease slot or one shard hands out grow strictly.
 
    Given up. Two threads that touch entries less than a microsecond apart may be seen in either
    order. A reader that is stopped between reading its stamp and storing it may set the entry back
-   to that moment; its call overlaps all that happened since. */
+   to that moment, its mark included; its call overlaps all that happened since. */
+
+#define SARKI_PLACED ((uint64_t)1)
+#define SARKI_MARKED ((uint64_t)2)
+#define SARKI_STAMP_FLAGS ((uint64_t)3)
+#define SARKI_STAMP_STEP ((uint64_t)4)
 
 typedef struct sarki_stamps {
     int shift; /* of the processor's counter; -1: use a_count */
@@ -1705,8 +1782,9 @@ typedef struct sarki_stamps {
 
 static inline uint64_t sarki_stamp_now(sarki_stamps *stamps)
 {
-    if (stamps->shift >= 0) return sarki_counter() << stamps->shift & ~(uint64_t)1;
-    return sarki_add64_relaxed(&stamps->a_count, 2) + 2; /* order: R1, unique by itself */
+    if (stamps->shift >= 0) return sarki_counter() << stamps->shift & ~SARKI_STAMP_FLAGS;
+    /* order: R1, unique by itself */
+    return sarki_add64_relaxed(&stamps->a_count, SARKI_STAMP_STEP) + SARKI_STAMP_STEP;
 }
 
 /* The next stamp of a lease slot or shard whose last one is *a_last. */
@@ -1714,7 +1792,7 @@ static inline uint64_t sarki_stamp_next(sarki_stamps *stamps, sarki_a64 *a_last)
 {
     /* order: R2 whoever holds the lease, or R4 the shard's lock */
     uint64_t last = sarki_load64_relaxed(a_last);
-    uint64_t stamp = sarki_max64(sarki_stamp_now(stamps), last + 2);
+    uint64_t stamp = sarki_max64(sarki_stamp_now(stamps), last + SARKI_STAMP_STEP);
     sarki_store64_relaxed(a_last, stamp); /* order: R2, R4 as above */
     return stamp;
 }
@@ -1722,23 +1800,29 @@ static inline uint64_t sarki_stamp_next(sarki_stamps *stamps, sarki_a64 *a_last)
 /* What a hit does: the stamp becomes the entry's last access, unless that is later already. */
 static inline void sarki_entry_touch(sarki_entry *entry, uint64_t stamp)
 {
-    /* order: R1 a lower bound for the writers, see "Given up" */
-    if (sarki_load64_relaxed(&entry->a_stamp) < stamp)
-        sarki_store64_relaxed(&entry->a_stamp, stamp); /* order: R1 */
+    uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: R1, see "Given up" */
+    if (last < stamp) /* order: R1 */
+        sarki_store64_relaxed(&entry->a_stamp, stamp | (last & SARKI_MARKED));
+}
+
+/* The same where a mark may be set meanwhile, which must not be lost. */
+static inline void sarki_entry_raise(sarki_entry *entry, uint64_t stamp)
+{
+    uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: R3 the swap */
+    while (last < stamp && /* order: R1 */
+           !sarki_cas64_relaxed(&entry->a_stamp, last, stamp | (last & SARKI_MARKED)))
+        last = sarki_load64_relaxed(&entry->a_stamp); /* order: R3 the swap */
 }
 
 static inline bool sarki_stamp_is_placed(uint64_t stamp)
 {
-    return (stamp & 1) != 0;
+    return (stamp & SARKI_STAMP_FLAGS) == SARKI_PLACED;
 }
 
-/* The key by which to place an entry: its stamp, which is made odd. */
-static inline uint64_t sarki_entry_settle(sarki_entry *entry)
+/* A stamp without its flags: the key of an entry in the order of recency. */
+static inline uint64_t sarki_stamp_key(uint64_t stamp)
 {
-    uint64_t stamp = sarki_load64_relaxed(&entry->a_stamp); /* order: R3 the swap below */
-    /* order: R1 where a hit comes between, the entry stays even, and is placed again later */
-    if (!sarki_stamp_is_placed(stamp)) sarki_cas64_relaxed(&entry->a_stamp, stamp, stamp | 1);
-    return stamp & ~(uint64_t)1;
+    return stamp & ~SARKI_STAMP_FLAGS;
 }
 
 /* ---- >>index ---------------------------------------------------------------------------------
@@ -1952,9 +2036,9 @@ static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t has
    still holds it, and only then reads the entry, its key included. Who removes an entry unlinks
    it first, then scans: what no slot names is free. A stalled reader holds back one entry.
 
-   Layout. Slots are 128 bytes apart (processors fetch lines in pairs): the lease, then what its
-   holder writes, then counters of the threads at home here. Pins are leases that are kept, in
-   an array of their own, so that they never cost a hit its lease.
+   Layout. A slot begins with the lease, then what its holder writes, then counters of the threads
+   at home here; after it come its resident words, but in a small region. Pins are leases that are
+   kept, in an array of their own, so that they never cost a hit its lease.
 
    Home slots. Hints map a thread to the slot that it tries first; they only place, and are never
    trusted. A thread that finds its home taken, or finds again and again that somebody else was
@@ -1971,7 +2055,6 @@ static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t has
 
    Bounds. claim: 8 probes, then the caller takes the shard's lock. */
 
-#define SARKI_LEASE_SPACING 128
 #define SARKI_HINT_PROBES 4u
 #define SARKI_STRANGERS 16u /* so many visits by others, then the home is given up */
 
@@ -1994,10 +2077,12 @@ typedef struct sarki_pin {
 } sarki_pin;
 
 typedef struct sarki_leases {
+    char *region;           /* granule 0 */
     char *slots;            /* lease_count slots, spacing apart */
     sarki_pin *pins;
     sarki_a32 *a_hints;     /* thread tag << 16 | slot + 1 */
     uint32_t lease_count, pin_count, hint_bits;
+    bool has_residents;
     size_t spacing;
     sarki_a32 a_slots_used; /* slots at and above were never claimed */
     sarki_a32 a_next_home;
@@ -2122,11 +2207,179 @@ static uint32_t sarki_leases_scan(const sarki_leases *leases, uint32_t *refs)
     return count;
 }
 
-/* How a reader protects what it reads: by a lease or pin, or by the lock of the key's shard. */
+/* ---- >>resident ------------------------------------------------------------------------------
+
+   Purpose. Where several threads hit one entry all the time, a stamp in it would pull its line from
+   processor to processor at each hit. So the lease of a hot entry stays in the reader's slot, with
+   the stamp beside it, and the entry is only marked: "there are later stamps elsewhere".
+
+   Layout. A slot has 8 words, in one line, and for each of them a stamp and a count of hits. The
+   number of an entry's block names the one word of a slot that it may have. A word is
+       [uses: 32 bits][block: 30][EMPTY, BUSY or RESIDENT: 2]
+
+   A hit on a hot entry:  word RESIDENT -> BUSY, which is the lease; the lookup's re-check;
+                          stamp beside the word; mark the entry, if it is not marked;
+                          word BUSY -> RESIDENT, one more use
+   A writer that wants    clear the mark; in each slot: RESIDENT: read the stamp, word -> EMPTY
+   the entry's stamp:     if it was not used meanwhile; BUSY: the entry counts as touched now
+
+   Invariants. H1 where a word has a later stamp than its entry, the entry is marked, or the word
+   BUSY. H2 no word names a block that is free: who frees it empties those words first, and
+   keeps the block where one is BUSY. So the reader that takes a word for another entry may still
+   give the stamp to the one before. H3 a reader fills a word while its ordinary lease names the
+   entry; a scan reads the ordinary leases first.
+
+   Access.
+   field            | who reads          | who writes                              | order
+   a_words          | slot's threads,    | to BUSY: slot's threads; then its owner | E3, E4, E12,
+                    | writers            | RESIDENT to EMPTY: writers              | E13
+   a_stamp, a_hits  | writers, metrics   | who made the word BUSY                  | R2, then E13
+
+   Bounds. A hit tries one word. A writer reads one word a slot; one that was used meanwhile three
+   times counts as BUSY. */
+
+#define SARKI_RESIDENT_WAYS 8u
+#define SARKI_WORD_BUSY 1u
+#define SARKI_WORD_RESIDENT 2u
+#define SARKI_WORD_USE ((uint64_t)1 << 32)
+
+typedef struct sarki_resident {
+    sarki_a64 a_stamp, a_hits;
+} sarki_resident;
+
+typedef struct sarki_residents {
+    sarki_a64 a_words[SARKI_RESIDENT_WAYS];
+    sarki_resident ways[SARKI_RESIDENT_WAYS];
+} sarki_residents;
+
+/* From one slot to the next, where slots are set apart. */
+#define SARKI_LEASE_SPACING \
+    ((sizeof(sarki_lease) + sizeof(sarki_residents) + SARKI_APART - 1) / SARKI_APART * SARKI_APART)
+
+static inline sarki_residents *sarki_residents_of(sarki_lease *lease)
+{
+    return (sarki_residents *)(void *)(lease + 1);
+}
+
+static inline uint32_t sarki_resident_way(uint32_t ref)
+{
+    return ref * 0x9e3779b1u >> 29;
+}
+
+/* A word after so many uses as another had. */
+static inline uint64_t sarki_word_of(uint64_t uses_of, uint32_t ref, uint32_t state)
+{
+    return (uses_of & ~(uint64_t)UINT32_MAX) | (uint64_t)ref << 2 | state;
+}
+
+static inline uint32_t sarki_word_ref(uint64_t word)
+{
+    return (uint32_t)word >> 2;
+}
+
+/* Makes the slot's word busy if it is resident with this entry. 0: it is not. */
+static inline uint64_t sarki_resident_claim(sarki_lease *lease, uint32_t ref)
+{
+    sarki_a64 *a_word = &sarki_residents_of(lease)->a_words[sarki_resident_way(ref)];
+    uint64_t word = sarki_load64_relaxed(a_word); /* order: R3 the swap */
+    if ((uint32_t)word != (ref << 2 | SARKI_WORD_RESIDENT)) return 0;
+    /* order: E3, E12 needed on x86 too */
+    return sarki_cas64_seq_cst(a_word, word, sarki_word_of(word, ref, SARKI_WORD_BUSY)) ? word : 0;
+}
+
+/* Stamps and marks an entry whose word is busy. */
+static inline void sarki_resident_touch(sarki_resident *way, sarki_entry *entry, uint64_t stamp)
+{
+    sarki_store64_relaxed(&way->a_stamp, stamp); /* order: R2, then E13 */
+    uint64_t hits = sarki_load64_relaxed(&way->a_hits); /* order: R2 */
+    sarki_store64_relaxed(&way->a_hits, hits + 1);      /* order: R1, R2 */
+    if (!(sarki_load64_seq_cst(&entry->a_stamp) & SARKI_MARKED)) /* order: E12, on x86 too */
+        sarki_or64_seq_cst(&entry->a_stamp, SARKI_MARKED);       /* order: E12 */
+}
+
+/* Lets the lease of a hot entry stay in the slot, touched. The ordinary lease is held. False: the
+   word is busy, or another entry has it that is hot too. */
+static bool sarki_resident_settle_in(const sarki_leases *leases, sarki_lease *lease,
+                                     sarki_entry *entry, uint32_t ref, uint64_t stamp)
+{
+    uint32_t number = sarki_resident_way(ref);
+    sarki_a64 *a_word = &sarki_residents_of(lease)->a_words[number];
+    sarki_resident *way = &sarki_residents_of(lease)->ways[number];
+    uint64_t word = sarki_load64_relaxed(a_word); /* order: R3 the swap */
+    uint32_t before = sarki_word_ref(word);
+    if (((uint32_t)word & SARKI_WORD_BUSY) || before == ref) return false;
+    uint64_t before_stamp = sarki_load64_relaxed(&way->a_stamp); /* order: R3 the swap */
+    if (before && stamp < before_stamp + SARKI_YOUNG_STEPS) return false;
+    uint64_t busy = sarki_word_of(word, before, SARKI_WORD_BUSY);
+    if (!sarki_cas64_seq_cst(a_word, word, busy)) return false; /* order: E13, E3 */
+    if (before) { /* its memory is still its own: H2 */
+        sarki_entry *entry_before = sarki_entry_at(leases->region, before);
+        SARKI_BYTES_READ(entry_before);
+        /* order: R2 the word is busy, E13 */
+        sarki_entry_raise(entry_before, sarki_load64_relaxed(&way->a_stamp));
+    }
+    /* order: E12 needed on x86 too */
+    sarki_store64_seq_cst(a_word, sarki_word_of(word, ref, SARKI_WORD_BUSY));
+    sarki_resident_touch(way, entry, stamp);
+    sarki_store64_release(a_word, sarki_word_of(word + SARKI_WORD_USE, ref, /* order: E13 */
+                                                SARKI_WORD_RESIDENT));
+    return true;
+}
+
+/* Empties a slot's word if it names an entry, and raises *stamp to its stamp. False: it is busy. */
+static bool sarki_resident_empty(sarki_lease *lease, uint32_t ref, uint64_t *stamp)
+{
+    uint32_t number = sarki_resident_way(ref);
+    sarki_a64 *a_word = &sarki_residents_of(lease)->a_words[number];
+    for (uint32_t tries = 0; tries < 3; tries++) {
+        uint64_t word = sarki_load64_seq_cst(a_word); /* order: E4, E12, E13 */
+        if (sarki_word_ref(word) != ref) return true;
+        if ((uint32_t)word & SARKI_WORD_BUSY) return false;
+        /* order: R3 the swap, which fails if the word was used meanwhile */
+        uint64_t last = sarki_load64_relaxed(&sarki_residents_of(lease)->ways[number].a_stamp);
+        if (sarki_cas64_acq_rel(a_word, word, sarki_word_of(word, 0, 0))) { /* order: E13 */
+            *stamp = sarki_max64(*stamp, last);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Empties all words that name an entry. Returns whether none is busy; *stamp is raised. */
+static bool sarki_residents_empty(const sarki_leases *leases, uint32_t ref, uint64_t *stamp)
+{
+    bool all = true;
+    uint32_t used = sarki_load32_seq_cst(&leases->a_slots_used); /* order: E6 needed on x86 too */
+    for (uint32_t i = 0; leases->has_residents && i < used; i++)
+        all &= sarki_resident_empty(sarki_lease_at(leases, i), ref, stamp);
+    return all;
+}
+
+/* Brings the last stamp of a marked entry back to it. Returns its stamp then. A hit under way that
+   is not seen to have a later one either took its stamp before now, or marks the entry again. */
+static uint64_t sarki_resident_gather(const sarki_leases *leases, sarki_stamps *stamps,
+                                      sarki_entry *entry, uint32_t ref)
+{
+    uint64_t stamp = 0;
+    sarki_and64_seq_cst(&entry->a_stamp, ~SARKI_MARKED); /* order: E12 needed on x86 too */
+    if (!sarki_residents_empty(leases, ref, &stamp)) stamp = sarki_stamp_now(stamps);
+    sarki_entry_raise(entry, stamp);
+    return sarki_load64_relaxed(&entry->a_stamp); /* order: R3 the caller's swap */
+}
+
+/* ---- >>find ----------------------------------------------------------------------------------
+
+   Purpose. A reader's lookup: what it finds is protected before it is read, and was in the index
+   after that. */
+
+/* How a reader protects what it reads: by a lease, a resident word or a pin, or by the lock of the
+   key's shard. */
 typedef struct sarki_hold {
-    sarki_a32 *a_ref;   /* of the lease or pin; NULL: none yet, or the lock */
-    sarki_lease *lease; /* where a_ref is a lease's */
+    sarki_a32 *a_ref;   /* of the lease or pin; NULL: none yet, or another of these */
+    sarki_lease *lease; /* where a_ref is a lease's, or the word is in its slot */
     sarki_pin *pin;     /* where a_ref is a pin's */
+    sarki_a64 *a_word;  /* of the resident; NULL: it is not used */
+    uint64_t word;      /* what the word is to be at the end */
     uint32_t thread, home;
     bool wants_pin;
 } sarki_hold;
@@ -2136,9 +2389,30 @@ static inline void sarki_hold_begin(sarki_leases *leases, bool wants_pin, sarki_
     hold->a_ref = NULL;
     hold->lease = NULL;
     hold->pin = NULL;
+    hold->a_word = NULL;
     hold->thread = sarki_thread_hash();
     hold->home = sarki_home(leases, hold->thread);
     hold->wants_pin = wants_pin;
+}
+
+static inline void sarki_hold_end(sarki_hold *hold)
+{
+    if (hold->a_ref) sarki_store32_release(hold->a_ref, 0); /* order: E5, weakly ordered CPUs */
+    if (hold->a_word) sarki_store64_release(hold->a_word, hold->word); /* order: E5, E13 */
+    hold->a_ref = NULL;
+    hold->a_word = NULL;
+}
+
+/* Protects an entry that has a resident word in the reader's home slot; false: it has none. */
+static inline bool sarki_hold_resident(sarki_leases *leases, sarki_hold *hold, uint32_t ref)
+{
+    sarki_lease *lease = sarki_lease_at(leases, hold->home);
+    if (!leases->has_residents) return false;
+    hold->word = sarki_resident_claim(lease, ref);
+    if (!hold->word) return false;
+    hold->lease = lease;
+    hold->a_word = &sarki_residents_of(lease)->a_words[sarki_resident_way(ref)];
+    return true;
 }
 
 /* Publishes that ref is about to be read; false where no lease or pin is free. */
@@ -2148,20 +2422,15 @@ static inline bool sarki_hold_ref(sarki_leases *leases, sarki_hold *hold, uint32
         sarki_store32_seq_cst(hold->a_ref, ref); /* order: E3 needed on x86 too */
         return true;
     }
+    if (hold->a_word) sarki_hold_end(hold);
     if (hold->wants_pin) {
         hold->pin = sarki_pin_claim(leases, ref);
         if (hold->pin) hold->a_ref = &hold->pin->a_ref;
-    } else {
+    } else if (!sarki_hold_resident(leases, hold, ref)) {
         hold->lease = sarki_lease_claim(leases, hold->thread, hold->home, ref);
         if (hold->lease) hold->a_ref = &hold->lease->a_ref;
     }
-    return hold->a_ref != NULL;
-}
-
-static inline void sarki_hold_end(sarki_hold *hold)
-{
-    if (hold->a_ref) sarki_store32_release(hold->a_ref, 0); /* order: E5, weakly ordered CPUs */
-    hold->a_ref = NULL;
+    return hold->a_ref || hold->a_word;
 }
 
 typedef enum sarki_found { SARKI_FOUND, SARKI_ABSENT, SARKI_AGAIN, SARKI_NO_LEASE } sarki_found;
@@ -2513,12 +2782,13 @@ static uint32_t sarki_stack_take(sarki_stack *stack)
     return top;
 }
 
-/* Whether a stack holds as much as may wait in a shard. */
-static inline bool sarki_stack_is_full(const sark_cache *cache, const sarki_stack *stack)
+/* Whether a stack and so many granules more are as much as may wait in a shard. */
+static inline bool sarki_stack_is_full(const sark_cache *cache, const sarki_stack *stack,
+                                       uint32_t granules)
 {
     /* order: R4 the shard's lock */
     return stack->count >= SARKI_RETIRE_BATCH ||
-           sarki_load32_relaxed(&stack->a_granules) >= cache->resting_limit;
+           sarki_load32_relaxed(&stack->a_granules) + granules > cache->resting_limit;
 }
 
 /* Tells the size of the spare that comes next, and asks for its lines. */
@@ -2540,21 +2810,26 @@ static uint32_t sarki_spare_take_locked(sark_cache *cache, sarki_shard *shard, u
     return top;
 }
 
-/* What nobody reads of a shard's retired entries becomes spares or, if those are not wanted or
-   full, goes to the arena. */
+/* What nobody reads of a shard's retired entries becomes its spares, up to the limit, where they
+   are wanted. The rest goes to the arena, and so do the spares that were left. */
 static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, bool wants_spares)
 {
     sarki_memory *memory = &cache->memory;
     sarki_lock(&memory->mutex);
     uint32_t count = sarki_leases_scan(&cache->leases, memory->scan_refs);
+    for (uint32_t ref; (ref = sarki_stack_pop(cache, &shard->spares)) != 0;)
+        sarki_arena_release(&memory->arena, ref);
     for (uint32_t next = sarki_stack_take(&shard->retired), ref; (ref = next) != 0;) {
         next = sarki_entry_of(cache, ref)->recency.next;
-        if (sarki_refs_contain(memory->scan_refs, count, ref)) {
+        uint64_t stamp = 0; /* of no use to a removed entry */
+        if (sarki_refs_contain(memory->scan_refs, count, ref) ||
+            !sarki_residents_empty(&cache->leases, ref, &stamp)) {
             sarki_stack_push(cache, &shard->retired, ref);
             continue;
         }
         SARKI_BYTES_WRITTEN(sarki_entry_of(cache, ref));
-        if (wants_spares && !sarki_stack_is_full(cache, &shard->spares))
+        if (wants_spares && !sarki_stack_is_full(cache, &shard->spares,
+                                                 sarki_entry_size(sarki_entry_of(cache, ref))))
             sarki_stack_push(cache, &shard->spares, ref);
         else sarki_arena_release(&memory->arena, ref);
     }
@@ -2565,27 +2840,24 @@ static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, boo
 /* Retires a removed entry. Its bytes may be gone when this returns. */
 static void sarki_retire_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref)
 {
+    shard->generation++;
     sarki_stack_push(cache, &shard->retired, ref);
-    if (sarki_stack_is_full(cache, &shard->retired)) sarki_retired_scan_locked(cache, shard, true);
+    if (sarki_stack_is_full(cache, &shard->retired, 0))
+        sarki_retired_scan_locked(cache, shard, true);
 }
 
-/* Gives the arena what waits in the shards and is not read. Returns whether anything waited. */
-static bool sarki_retired_collect(sark_cache *cache)
+/* Gives the arena what waits in the shards and is not read. */
+static void sarki_retired_collect(sark_cache *cache)
 {
-    bool any = false;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         sarki_shard *shard = &cache->shards[i];
         if (sarki_load32_relaxed(&shard->retired.a_granules) == 0 && /* order: R1 a hint */
             sarki_load32_relaxed(&shard->spares.a_granules) == 0)    /* order: R1 a hint */
             continue;
         sarki_shard_lock(shard);
-        for (uint32_t ref; (ref = sarki_stack_pop(cache, &shard->spares)) != 0;)
-            sarki_stack_push(cache, &shard->retired, ref);
         sarki_retired_scan_locked(cache, shard, false);
         sarki_shard_unlock(shard);
-        any = true;
     }
-    return any;
 }
 
 /* ---- >>report --------------------------------------------------------------------------------
@@ -2708,7 +2980,7 @@ static void sarki_frame_flush(sark_cache *cache, sarki_frame *frame)
         sarki_list_remove(cache->recency_links, &frame->removed, ref);
         sarki_store32_release(&reporter->a_ref, ref); /* order: R3 a hint for room */
         sarki_report(cache, sarki_entry_of(cache, ref));
-        sarki_store32_release(&reporter->a_ref, 0); /* order: R4, the memory lock comes next */
+        sarki_store32_release(&reporter->a_ref, 0); /* order: R4 the memory lock frees it */
         sarki_retire(cache, ref);
     }
     sarki_reporter_leave(cache, reporter);
@@ -2751,17 +3023,31 @@ static inline void sarki_fifo_remove(sark_cache *cache, sarki_shard *shard, uint
     shard->fifo_count--;
 }
 
+/* The key by which to place an entry: its last stamp, wherever that is, which becomes placed. */
+static uint64_t sarki_settle_locked(sark_cache *cache, uint32_t ref)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    uint64_t stamp = sarki_load64_relaxed(&entry->a_stamp); /* order: R3 the swap below */
+    if (stamp & SARKI_MARKED)
+        stamp = sarki_resident_gather(&cache->leases, &cache->stamps, entry, ref);
+    /* order: R1 where a hit comes between, the entry stays touched, and is placed again later */
+    sarki_cas64_relaxed(&entry->a_stamp, stamp, stamp | SARKI_PLACED);
+    return sarki_stamp_key(stamp);
+}
+
 /* Moves the FIFO's head, which was touched, to the wheel. */
 static void sarki_fifo_to_wheel(sark_cache *cache, sarki_shard *shard)
 {
     uint32_t ref = shard->fifo;
     sarki_fifo_remove(cache, shard, ref);
-    sarki_wheel_insert(&shard->recency, ref, sarki_entry_settle(sarki_entry_of(cache, ref)));
+    sarki_wheel_insert(&shard->recency, ref, sarki_settle_locked(cache, ref));
     sarki_count_move(shard);
 }
 
-/* The wheel's oldest entry and its key, where one look tells; otherwise 0 and one step nearer. */
-static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64_t *key)
+/* The wheel's oldest entry and its key, where one look tells, or where it was touched after start;
+   otherwise 0 and one step nearer. */
+static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64_t start,
+                                   uint64_t *key)
 {
     sarki_wheel *wheel = &shard->recency;
     sarki_slot slot;
@@ -2774,12 +3060,12 @@ static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64
             return 0;
         }
         uint64_t stamp = sarki_load64_relaxed(&entry->a_stamp); /* order: R3 settle, below */
-        if (sarki_stamp_is_placed(stamp)) {
-            *key = stamp & ~(uint64_t)1;
+        if (sarki_stamp_is_placed(stamp) || sarki_stamp_key(stamp) >= start) {
+            *key = sarki_stamp_key(stamp);
             return ref;
         }
     }
-    sarki_wheel_replace(wheel, ref, sarki_entry_settle(sarki_entry_of(cache, ref)));
+    sarki_wheel_replace(wheel, ref, sarki_settle_locked(cache, ref));
     sarki_count_move(shard);
     return 0;
 }
@@ -2793,15 +3079,18 @@ static inline uint32_t sarki_wheel_any(const sarki_wheel *wheel)
 
 /* The oldest entry of a shard.
    limit   the lowest bound of another shard: above it the oldest entry is not here
-   start   when the search began: entries touched since are not ordered any further
+   start   when the search began: entries touched since are not ordered any further. SARKI_NONE:
+           when the first entry was placed again
    *bound  in: the shard's lower bound; out: a better one
    Returns the entry; 0 where another shard has to be looked at, or moves ran out, or no entry is
    here (*bound is SARKI_NONE). */
 static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shard, uint64_t limit,
                                             uint64_t start, uint64_t *bound)
 {
-    for (;;) {
+    for (uint32_t moves = shard->hold_moves;;) {
         uint32_t head = shard->fifo, ref = 0;
+        if (start == SARKI_NONE && shard->hold_moves > moves)
+            start = sarki_stamp_now(&cache->stamps);
         uint64_t first = SARKI_NONE, lowest = sarki_wheel_bound(&shard->recency);
         if (head) {
             first = sarki_load64_relaxed(&sarki_entry_of(cache, head)->a_stamp); /* order: R3 */
@@ -2810,12 +3099,12 @@ static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shar
                 sarki_fifo_to_wheel(cache, shard);
                 continue;
             }
-            first &= ~(uint64_t)1;
+            first = sarki_stamp_key(first);
         }
         if (first > lowest && lowest < start) {
             if (lowest > *bound) *bound = lowest;
             if (lowest > limit || !sarki_moves_left(shard)) return 0;
-            ref = sarki_recency_step(cache, shard, &lowest);
+            ref = sarki_recency_step(cache, shard, start, &lowest);
             if (!ref) continue;
         }
         *bound = sarki_min64(first, lowest);
@@ -2869,7 +3158,7 @@ static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint3
     sarki_entry *entry = sarki_entry_of(cache, ref);
     sarki_bound *bound = sarki_bound_of(cache, shard);
     uint64_t stamp = sarki_stamp_next(&cache->stamps, &shard->a_last_stamp);
-    sarki_init64(&entry->a_stamp, stamp | 1);
+    sarki_init64(&entry->a_stamp, stamp | SARKI_PLACED);
     entry->version_low = (uint32_t)++shard->last_version;
     entry->version_high = (uint16_t)(shard->last_version >> 32);
     sarki_list_append(cache->recency_links, &shard->fifo, ref);
@@ -3059,6 +3348,7 @@ typedef struct sarki_search {
     uint32_t kept_met;       /* how often it would have been */
     uint32_t granules;       /* of a spare block without which nothing is evicted; 0: none wanted */
     uint32_t spare;          /* it */
+    bool has_no_spare;       /* the victim is known, and its shard has none */
 } sarki_search;
 
 /* Whether an entry is the kept one, which is then touched, so that it is not met at once again. */
@@ -3081,7 +3371,7 @@ static uint64_t sarki_recency_bound_locked(sark_cache *cache, const sarki_shard 
     if (shard->fifo) {
         /* order: R3 a lower bound; where the head was touched those behind it may be older */
         uint64_t first = sarki_load64_relaxed(&sarki_entry_of(cache, shard->fifo)->a_stamp);
-        lowest = sarki_min64(lowest, sarki_stamp_is_placed(first) ? first & ~(uint64_t)1 : bound);
+        lowest = sarki_min64(lowest, sarki_stamp_is_placed(first) ? sarki_stamp_key(first) : bound);
     }
     return sarki_max64(lowest, bound);
 }
@@ -3117,32 +3407,23 @@ static bool sarki_search_round(sark_cache *cache, sarki_shard *shard, sarki_sear
     if (ref && sarki_search_keeps(cache, shard, search, ref)) ref = 0;
     if (ref && search->granules) {
         search->spare = sarki_spare_take_locked(cache, shard, search->granules);
-        if (!search->spare) ref = 0;
+        search->has_no_spare = !search->spare;
+        if (search->has_no_spare) ref = 0;
     }
     if (ref) sarki_search_remove(cache, shard, search, ref, bound, frame);
     sarki_shard_unlock(shard);
     return ref != 0;
 }
 
-/* Whether a search goes on in a shard: not where only the kept entry is left, or where the shard
-   has no such spare. */
-static bool sarki_search_goes_on(const sark_cache *cache, const sarki_shard *shard,
-                                 const sarki_search *search)
-{
-    if (!shard || search->kept_met > 1) return false;
-    if (!search->granules) return true;
-    /* order: R1 a hint; it is looked at again under the lock */
-    return sarki_load32_relaxed(&sarki_bound_of(cache, shard)->a_spare_granules) ==
-           search->granules;
-}
-
-/* Removes the oldest entry of the whole cache, if the search allows it. */
+/* Removes the oldest entry of the whole cache. False: there is none, or it is the kept one and no
+   other, or has no such spare in its shard. */
 static bool sarki_search_run(sark_cache *cache, sarki_search *search, sarki_frame *frame)
 {
     for (;;) {
         sarki_shard *shard = sarki_search_pick(cache, &search->limit);
-        if (!sarki_search_goes_on(cache, shard, search)) return false;
+        if (!shard) return false;
         if (sarki_search_round(cache, shard, search, frame)) return true;
+        if (search->has_no_spare || search->kept_met > 1) return false;
         if (search->start == SARKI_NONE) search->start = sarki_stamp_now(&cache->stamps);
     }
 }
@@ -3154,8 +3435,17 @@ static bool sarki_evict(sark_cache *cache, sarki_purpose purpose, const sarki_qu
                         sarki_frame *frame)
 {
     if (sarki_expire_one(cache, frame)) return true;
-    sarki_search search = {purpose, 0, SARKI_NONE, kept, 0, 0, 0};
+    sarki_search search = {purpose, 0, SARKI_NONE, kept, 0, 0, 0, false};
     return sarki_search_run(cache, &search, frame);
+}
+
+/* Whether some shard has a spare block of this size. Only the victim's shard will be asked for it;
+   which one that is must not follow from bounds, or the same calls would not repeat. */
+static bool sarki_spare_is_near(const sark_cache *cache, uint32_t granules)
+{
+    for (uint32_t i = 0; i < cache->shard_count; i++) /* order: R1 a hint */
+        if (sarki_load32_relaxed(&cache->bounds[i].a_spare_granules) == granules) return true;
+    return false;
 }
 
 /* Removes the victim, whose place stays taken, if there is a spare block of so many granules where
@@ -3163,8 +3453,8 @@ static bool sarki_evict(sark_cache *cache, sarki_purpose purpose, const sarki_qu
 static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, sarki_frame *frame)
 {
     if (sarki_load32_relaxed(&cache->memory.a_turn_taken)) return 0; /* order: R1, see >>room */
-    if (sarki_expired_next(cache) >= 0) return 0;
-    sarki_search search = {SARKI_FOR_ENTRIES, 0, SARKI_NONE, NULL, 0, granules, 0};
+    if (!sarki_spare_is_near(cache, granules) || sarki_expired_next(cache) >= 0) return 0;
+    sarki_search search = {SARKI_FOR_ENTRIES, 0, SARKI_NONE, NULL, 0, granules, 0, false};
     return sarki_search_run(cache, &search, frame) ? search.spare : 0;
 }
 
@@ -3234,7 +3524,8 @@ static uint32_t sarki_memory_take(sark_cache *cache, uint32_t granules, bool has
         bool allowed = has_turn || sarki_load32_relaxed(&memory->a_turn_taken) == 0; /* order: R4 */
         uint32_t ref = allowed ? sarki_arena_allocate(&memory->arena, granules) : 0;
         sarki_unlock(&memory->mutex);
-        if (ref || !allowed || !again || !sarki_retired_collect(cache)) return ref;
+        if (ref || !allowed || !again) return ref;
+        sarki_retired_collect(cache);
     }
 }
 
@@ -3464,14 +3755,40 @@ static inline sarki_lease *sarki_home_lease(sark_cache *cache, const sarki_readi
     return sarki_lease_at(&cache->leases, reading->hold.home);
 }
 
+/* A hit whose lease stays in the slot. */
+static inline void sarki_hit_resident(sark_cache *cache, sarki_reading *reading)
+{
+    sarki_lease *lease = reading->hold.lease;
+    sarki_resident *way = &sarki_residents_of(lease)->ways[sarki_resident_way(reading->ref)];
+    /* The slot's last stamp is not owned here; threads that share the slot overlap. */
+    sarki_resident_touch(way, reading->entry,
+                         sarki_stamp_next(&cache->stamps, &lease->a_last_stamp));
+    reading->hold.word += SARKI_WORD_USE;
+}
+
+/* A hit by an ordinary lease. Where it was stamped just before, the lease stays from now on. */
+static inline void sarki_hit_leased(sark_cache *cache, sarki_reading *reading)
+{
+    sarki_lease *lease = reading->hold.lease;
+    sarki_entry *entry = reading->entry;
+    uint64_t stamp = sarki_stamp_next(&cache->stamps, &lease->a_last_stamp);
+    uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: R1 a hint */
+    bool is_hot = cache->leases.has_residents && stamp < last + SARKI_HOT_STEPS;
+    if (is_hot && sarki_resident_settle_in(&cache->leases, lease, entry, reading->ref, stamp))
+        return;
+    if (is_hot) sarki_entry_raise(entry, stamp);
+    else sarki_entry_touch(entry, stamp);
+    uint64_t hits = sarki_load64_relaxed(&lease->a_hits); /* order: R2 the lease is held */
+    sarki_store64_relaxed(&lease->a_hits, hits + 1);      /* order: R1, R2 */
+}
+
 /* Counts a hit and makes the entry the most recently used. */
 static inline void sarki_read_hit(sark_cache *cache, sarki_reading *reading)
 {
-    sarki_lease *lease = reading->hold.lease;
-    if (!reading->locked && lease) {
-        sarki_entry_touch(reading->entry, sarki_stamp_next(&cache->stamps, &lease->a_last_stamp));
-        uint64_t hits = sarki_load64_relaxed(&lease->a_hits); /* order: R2 the lease is held */
-        sarki_store64_relaxed(&lease->a_hits, hits + 1);      /* order: R1, R2 */
+    if (!reading->locked && reading->hold.a_word) {
+        sarki_hit_resident(cache, reading);
+    } else if (!reading->locked && reading->hold.lease) {
+        sarki_hit_leased(cache, reading);
     } else if (reading->locked) {
         sarki_shard *shard = reading->locked;
         sarki_entry_touch(reading->entry, sarki_stamp_next(&cache->stamps, &shard->a_last_stamp));
@@ -3877,15 +4194,13 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
     if (granules == 0) return SARK_CACHE_TOO_LARGE;
     sark_cache_status status = sarki_write_allowed(cache, write);
     if (status != SARK_CACHE_OK) return status;
-    bool needs_victim = sarki_write_needs_victim(cache, write), has_place = false;
-    if (needs_victim) {
+    if (sarki_write_needs_victim(cache, write))
         write->ref = sarki_evict_for_spare(cache, granules, &write->frame);
-        has_place = write->ref != 0;
-    }
+    bool has_place = write->ref != 0;
     if (!write->ref) write->ref = sarki_room_take(cache, granules, &write->own, &write->frame);
     if (!write->ref) return SARK_CACHE_BUSY;
     sarki_entry_fill(cache, write, layout, value, value_bytes);
-    if (needs_victim && !has_place)
+    if (!has_place && sarki_write_needs_victim(cache, write))
         has_place = sarki_evict(cache, SARKI_FOR_ENTRIES, NULL, &write->frame);
     status = sarki_write_publish(cache, write, has_place);
     if (status != SARK_CACHE_OK) sarki_memory_give_back(cache, write->ref);
@@ -4353,12 +4668,14 @@ static void sarki_metrics_add_shard(const sarki_shard *shard, sark_cache_metrics
 static void sarki_metrics_add_leases(const sarki_leases *leases, sark_cache_metrics *metrics)
 {
     for (uint32_t i = 0; i < leases->lease_count; i++) {
-        const sarki_lease *lease = sarki_lease_at(leases, i);
+        sarki_lease *lease = sarki_lease_at(leases, i);
         metrics->hits += sarki_read_count(&lease->a_hits) + sarki_read_count(&lease->a_pin_hits);
         metrics->misses += sarki_read_count(&lease->a_misses);
         metrics->misses_expired += sarki_read_count(&lease->a_misses_expired);
         metrics->rejected_short_buffer += sarki_read_count(&lease->a_short_buffers);
         metrics->leases_in_use += sarki_load32_relaxed(&lease->a_ref) != 0; /* order: R1 */
+        for (uint32_t way = 0; leases->has_residents && way < SARKI_RESIDENT_WAYS; way++)
+            metrics->hits += sarki_read_count(&sarki_residents_of(lease)->ways[way].a_hits);
     }
     for (uint32_t i = 0; i < leases->pin_count; i++) /* order: R1 */
         metrics->pins_in_use += sarki_load32_relaxed(&leases->pins[i].a_sequence) & 1;
@@ -4414,7 +4731,7 @@ static uint64_t sarki_stamp_resolution_ps(const sark_cache *cache)
     uint64_t steps = (sarki_counter() << cache->stamps.shift) - cache->stamp_epoch;
     int64_t elapsed_ns = sarki_fine_ns() - cache->stamp_epoch_ns;
     if (steps < 1000 || elapsed_ns <= 0) return 0;
-    return (uint64_t)elapsed_ns / (steps / 1000) * 2; /* stamps are even */
+    return (uint64_t)elapsed_ns / (steps / 1000) * SARKI_STAMP_STEP;
 }
 
 static void sarki_metrics_add_rejected(const sark_cache *cache, sark_cache_metrics *metrics)
@@ -4934,7 +5251,9 @@ static void sarki_shard_create(sark_cache *cache, const sarki_layout *layout, ui
 static void sarki_leases_create(sark_cache *cache, const sarki_layout *layout)
 {
     sarki_leases *leases = &cache->leases;
+    leases->region = cache->region;
     leases->slots = cache->region + layout->leases;
+    leases->has_residents = SARKI_WIDE && layout->lease_spacing == SARKI_LEASE_SPACING;
     leases->pins = (sarki_pin *)(void *)(cache->region + layout->pins);
     leases->a_hints = (sarki_a32 *)(void *)(cache->region + layout->hints);
     leases->lease_count = layout->lease_count;
@@ -5196,9 +5515,11 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_HASH
 #undef SARKI_HAS_DEADLINE
 #undef SARKI_HINT_PROBES
+#undef SARKI_HOT_STEPS
 #undef SARKI_IN_FIFO
 #undef SARKI_LEASE_PROBES
 #undef SARKI_LEASE_SPACING
+#undef SARKI_MARKED
 #undef SARKI_MAX_BYTES
 #undef SARKI_MAX_GRANULES
 #undef SARKI_MAX_LEASES
@@ -5211,10 +5532,12 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_NEVER
 #undef SARKI_NONE
 #undef SARKI_OWN_BIN_TRIES
+#undef SARKI_PLACED
 #undef SARKI_PREVIOUS_FREE
 #undef SARKI_RECHECKS
 #undef SARKI_REJECTIONS
 #undef SARKI_REPORTERS
+#undef SARKI_RESIDENT_WAYS
 #undef SARKI_RETIRE_BATCH
 #undef SARKI_ROOM_PATIENCE
 #undef SARKI_SHADOW
@@ -5222,11 +5545,17 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_SLOTS
 #undef SARKI_SPACED_LEASE_BYTES
 #undef SARKI_SPINS
+#undef SARKI_STAMP_FLAGS
+#undef SARKI_STAMP_STEP
 #undef SARKI_STRANGERS
 #undef SARKI_TYPICAL_ENTRY_BYTES
 #undef SARKI_WHEEL_LEVELS
 #undef SARKI_WIDE
 #undef SARKI_WIDE_SHARD_BYTES
+#undef SARKI_WORD_BUSY
+#undef SARKI_WORD_RESIDENT
+#undef SARKI_WORD_USE
+#undef SARKI_YOUNG_STEPS
 #endif
 
 #endif /* CLOCK_MONOTONIC */

@@ -165,7 +165,7 @@ static uint32_t matching_slots(const sarki_bucket *bucket, uint32_t tag)
 static uint32_t find_leased(const sarki_query *query)
 {
     uint32_t ref = 0;
-    sarki_hold hold = {NULL, NULL, NULL, 0x10000u, 0, false};
+    sarki_hold hold = {.thread = 0x10000u};
     sarki_found found = sarki_find_once(&tested.index, tested.region, &tested.leases, query, &hold,
                                         &ref);
     CHECK(found == SARKI_FOUND || found == SARKI_ABSENT);

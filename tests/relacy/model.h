@@ -138,7 +138,12 @@ MODEL_LOAD(64, uint64_t, relaxed, rl::mo_relaxed)
 MODEL_LOAD(64, uint64_t, seq_cst, rl::mo_seq_cst)
 MODEL_STORE(64, uint64_t, relaxed, rl::mo_relaxed)
 MODEL_STORE(64, uint64_t, seq_cst, rl::mo_seq_cst)
+MODEL_STORE(64, uint64_t, release, rl::mo_release)
 MODEL_CAS(64, uint64_t, relaxed, rl::mo_relaxed)
+MODEL_CAS(64, uint64_t, acq_rel, rl::mo_acq_rel)
+MODEL_CAS(64, uint64_t, seq_cst, rl::mo_seq_cst)
+MODEL_RMW(or, 64, uint64_t, fetch_or, seq_cst, rl::mo_seq_cst)
+MODEL_RMW(and, 64, uint64_t, fetch_and, seq_cst, rl::mo_seq_cst)
 MODEL_RMW(add, 64, uint64_t, fetch_add, relaxed, rl::mo_relaxed)
 static inline void sarki_init64(sarki_a64 *cell, uint64_t value)
 {
@@ -181,7 +186,7 @@ static inline uintptr_t sarki_thread_id() { return (rl::thread_index() + 1) * 40
 static inline int64_t sarki_coarse_ns() { return model_now_ns; }
 static inline int64_t sarki_fine_ns() { return model_now_ns; }
 static inline uint64_t sarki_coarse_tick_ns() { return 1000000; }
-static inline uint64_t sarki_counter() { return model_counter += 2; }
+static inline uint64_t sarki_counter() { return model_counter += 4; }
 static inline int sarki_counter_shift() { return 0; }
 static inline bool sarki_random(void *bytes, size_t count)
 {

@@ -1,0 +1,159 @@
+/* Resident words on the shipped code: hits that stamp beside their lease, against a writer that
+   wants the entry's stamp, and one that removes the entry and gives its memory to another key. No
+   touch is lost, and no stamp is written into memory that has changed hands. */
+
+#define SARKI_HOT_STEPS (UINT64_MAX / 2)
+#define SARKI_YOUNG_STEPS 0
+#include "scenario.h"
+
+static sark_cache *cache;
+static uint64_t last_touch[2]; /* the latest stamp that a finished hit gave to each key */
+static char keys[2];           /* of entries that may stand in one word only */
+
+static uint32_t ref_of(char key)
+{
+    sarki_spot spot;
+    sarki_query query = sarki_query_of(cache, &key, 1);
+    return sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
+}
+
+static void warm_home(unsigned thread, unsigned slot)
+{
+    uint64_t id = (uint64_t)(thread + 1) * 4096u;
+    uint32_t hash = (uint32_t)(id * 0x9e3779b97f4a7c15u >> 32) | 0x10000u;
+    sarki_home_assign(&cache->leases, hash, slot);
+}
+
+/* Inserts keys until two of them share a word. */
+static void choose_keys()
+{
+    char of_way[SARKI_RESIDENT_WAYS] = {0};
+    for (char key = 'a';; key++) {
+        RL_ASSERT(sark_cache_set(cache, &key, 1, &key, 1, 0) == SARK_CACHE_OK);
+        char *other = &of_way[sarki_resident_way(ref_of(key))];
+        keys[0] = *other;
+        keys[1] = key;
+        if (*other) return;
+        *other = key;
+    }
+}
+
+/* slots: how many homes the threads share. */
+static void prepare_cache(unsigned threads, unsigned slots)
+{
+    cache = model_cache(16, 2, 1);
+    choose_keys();
+    for (unsigned i = 0; i < threads; i++) warm_home(i, i % slots);
+    last_touch[0] = last_touch[1] = 0;
+}
+
+/* A hit, if the key is there. */
+static void hit(unsigned slot, unsigned which)
+{
+    char value = 0;
+    sark_cache_status status = sark_cache_get(cache, &keys[which], 1, &value, 1, NULL);
+    RL_ASSERT(status == SARK_CACHE_OK || status == SARK_CACHE_MISS);
+    if (status != SARK_CACHE_OK) return;
+    RL_ASSERT(value == keys[which]);
+    uint64_t stamp = sarki_load64_relaxed(&sarki_lease_at(&cache->leases, slot)->a_last_stamp);
+    if (stamp > last_touch[which]) last_touch[which] = stamp;
+}
+
+/* The last stamp of an entry, as a search for a victim finds it. */
+static uint64_t settled(uint32_t ref)
+{
+    sarki_shard_lock(cache->shards);
+    uint64_t stamp = sarki_settle_locked(cache, ref);
+    sarki_shard_unlock(cache->shards);
+    return stamp;
+}
+
+/* Nobody hits any more: the stamps of finished hits are there. */
+static void touches_are_there()
+{
+    for (unsigned which = 0; which < 2; which++) {
+        uint32_t ref = ref_of(keys[which]);
+        if (ref) RL_ASSERT(settled(ref) >= last_touch[which]);
+    }
+    model_end(cache);
+}
+
+/* Two readers, each with a home of its own, one hits twice, and a writer that looks. */
+struct hits_and_look {
+    enum { THREADS = 3 };
+    void prepare() { prepare_cache(THREADS, 2); }
+    void run(unsigned thread)
+    {
+        if (thread == 2) settled(ref_of(keys[0]));
+        else for (unsigned i = thread; i < 2; i++) hit(thread, 0);
+    }
+    void finish() { touches_are_there(); }
+};
+
+/* A reader goes from one entry to the other and back, in the same word. */
+struct words_change_hands {
+    enum { THREADS = 2 };
+    void prepare() { prepare_cache(THREADS, 2); }
+    void run(unsigned thread)
+    {
+        if (thread == 1) {
+            settled(ref_of(keys[0]));
+            settled(ref_of(keys[1]));
+            return;
+        }
+        for (unsigned i = 0; i < 3; i++) hit(thread, i % 2);
+    }
+    void finish() { touches_are_there(); }
+};
+
+/* Two readers with one home. The slot's last stamp is of either, so none is expected. */
+struct one_home {
+    enum { THREADS = 2 };
+    void prepare() { prepare_cache(THREADS, 1); }
+    void run(unsigned thread)
+    {
+        hit(0, 0);
+        if (thread == 0) hit(0, 1);
+        else settled(ref_of(keys[0]));
+    }
+    void finish()
+    {
+        last_touch[0] = last_touch[1] = 0;
+        touches_are_there();
+    }
+};
+
+/* The entry is removed, and its memory given to a key that nobody reads, while a reader has it in a
+   word and takes the word for another: what is not its own any more it does not touch. */
+struct hits_and_removal {
+    enum { THREADS = 2 };
+    void prepare() { prepare_cache(THREADS, 2); }
+    void run(unsigned thread)
+    {
+        if (thread == 0) {
+            hit(0, 0);
+            hit(0, 1); /* takes the word over */
+            return;
+        }
+        sark_cache_delete(cache, &keys[0], 1);
+        sarki_shard_lock(cache->shards);
+        sarki_retired_scan_locked(cache, cache->shards, false);
+        sarki_shard_unlock(cache->shards);
+        sark_cache_set(cache, "z", 1, "z", 1, 0);
+    }
+    void finish()
+    {
+        uint64_t stamp = sarki_load64_relaxed(&sarki_entry_of(cache, ref_of('z'))->a_stamp);
+        RL_ASSERT(sarki_stamp_is_placed(stamp));
+        touches_are_there();
+    }
+};
+
+int main()
+{
+    model_run<hits_and_look>("hits of two readers, and a look");
+    model_run<words_change_hands>("a word changes hands");
+    model_run<one_home>("two readers with one home");
+    model_run<hits_and_removal>("hits and removal");
+    return model_summary();
+}

@@ -1,0 +1,198 @@
+/* Resident words (>>resident of sark_cache.h), white box: who gets a word, what a writer brings
+   back, what keeps a block from being freed.
+
+   unit_resident */
+
+#define SARKI_HOT_STEPS ((uint64_t)1 << 40)
+#define SARKI_YOUNG_STEPS ((uint64_t)1 << 41)
+#define SARKI_ASSERTIONS
+#define SARKI_KEEP_MACROS
+#define SARK_CACHE_IMPLEMENTATION
+#include "sark_cache.h"
+#include "test.h"
+#include "support.h"
+
+static sark_cache *cache;
+
+static void create(void)
+{
+    sark_cache_config config = support_config(1000);
+    config.shard_count = 1;
+    config.on_remove = NULL;
+    cache = support_create(&config);
+    cache->stamps.shift = -1; /* stamps are counted: no time passes by itself */
+}
+
+static void pass(uint64_t steps)
+{
+    sarki_store64_relaxed(&cache->stamps.a_count,
+                          sarki_load64_relaxed(&cache->stamps.a_count) + steps);
+}
+
+static void insert(uint32_t key)
+{
+    CHECK(sark_cache_set(cache, &key, sizeof key, "value", 5, 0) == SARK_CACHE_OK);
+}
+
+static void hit(uint32_t key)
+{
+    char value[5];
+    CHECK(sark_cache_get(cache, &key, sizeof key, value, sizeof value, NULL) == SARK_CACHE_OK);
+    CHECK(memcmp(value, "value", 5) == 0);
+}
+
+static uint32_t ref_of(uint32_t key)
+{
+    sarki_spot spot;
+    sarki_query query = sarki_query_of(cache, &key, sizeof key);
+    return sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
+}
+
+static sarki_lease *home(void)
+{
+    return sarki_lease_at(&cache->leases, sarki_home(&cache->leases, sarki_thread_hash()));
+}
+
+static sarki_a64 *word_of(uint32_t ref)
+{
+    return &sarki_residents_of(home())->a_words[sarki_resident_way(ref)];
+}
+
+static bool is_resident(uint32_t key)
+{
+    uint32_t ref = ref_of(key);
+    return (uint32_t)sarki_load64_relaxed(word_of(ref)) == (ref << 2 | SARKI_WORD_RESIDENT);
+}
+
+static uint64_t stamp_of(uint32_t key)
+{
+    return sarki_load64_relaxed(&sarki_entry_of(cache, ref_of(key))->a_stamp);
+}
+
+/* Another key, not in the cache before, whose entry may have the same word only. */
+static uint32_t rival_of(uint32_t key)
+{
+    uint32_t rival = key;
+    do insert(++rival);
+    while (sarki_resident_way(ref_of(rival)) != sarki_resident_way(ref_of(key)));
+    return rival;
+}
+
+TEST(hot_entries_become_resident)
+{
+    create();
+    CHECK(SUPPORT_LOCK_FREE && cache->leases.has_residents);
+    insert(1);
+    uint64_t inserted = stamp_of(1);
+    hit(1);
+    CHECK(is_resident(1) && stamp_of(1) == (inserted | SARKI_MARKED));
+    for (int i = 0; i < 9; i++) hit(1);
+    CHECK(stamp_of(1) == (inserted | SARKI_MARKED));
+    CHECK(metrics_of(cache).hits == 10 && metrics_of(cache).leases_in_use == 0);
+    CHECK(sarki_settle_locked(cache, ref_of(1)) == sarki_load64_relaxed(&home()->a_last_stamp));
+    CHECK(!is_resident(1) && sarki_stamp_is_placed(stamp_of(1)));
+    FINISH(cache);
+}
+
+TEST(cold_entries_do_not)
+{
+    create();
+    insert(1);
+    pass(SARKI_HOT_STEPS);
+    hit(1);
+    CHECK(!is_resident(1) && stamp_of(1) == sarki_load64_relaxed(&home()->a_last_stamp));
+    hit(1);
+    CHECK(is_resident(1));
+    FINISH(cache);
+}
+
+/* A young word is left alone; an old one gives its stamp back to the entry that had it. */
+TEST(one_word_for_two)
+{
+    create();
+    insert(1);
+    hit(1);
+    uint64_t touched = sarki_load64_relaxed(&home()->a_last_stamp);
+    uint32_t rival = rival_of(1);
+    hit(rival);
+    CHECK(is_resident(1) && !is_resident(rival));
+    CHECK(sarki_stamp_key(stamp_of(rival)) == sarki_load64_relaxed(&home()->a_last_stamp));
+    pass(SARKI_YOUNG_STEPS);
+    hit(rival); /* cold by now, and hot again */
+    hit(rival);
+    CHECK(!is_resident(1) && is_resident(rival));
+    CHECK(stamp_of(1) == (touched | SARKI_MARKED));
+    CHECK(sarki_settle_locked(cache, ref_of(1)) == touched);
+    FINISH(cache);
+}
+
+/* A look and a peek read by the word, and stamp nothing. */
+TEST(reads_without_effect)
+{
+    create();
+    insert(1);
+    hit(1);
+    uint32_t key = 1;
+    int64_t ttl_ms = 0;
+    uint64_t last = sarki_load64_relaxed(&home()->a_last_stamp);
+    uint64_t word = sarki_load64_relaxed(word_of(ref_of(1)));
+    CHECK(sark_cache_contains(cache, &key, sizeof key) == SARK_CACHE_OK);
+    CHECK(sark_cache_ttl(cache, &key, sizeof key, &ttl_ms) == SARK_CACHE_OK);
+    CHECK(sark_cache_get(cache, &key, sizeof key, NULL, 0, NULL) == SARK_CACHE_SHORT_BUFFER);
+    CHECK(sarki_load64_relaxed(word_of(ref_of(1))) == word);
+    CHECK(sarki_load64_relaxed(&home()->a_last_stamp) == last);
+    FINISH(cache);
+}
+
+/* While a word is busy the block stays, and the entry counts as touched now. */
+TEST(busy_words_protect)
+{
+    create();
+    insert(1);
+    hit(1);
+    uint32_t ref = ref_of(1), key = 1;
+    sarki_lease *lease = home();
+    uint64_t word = sarki_resident_claim(lease, ref), stamp = 0;
+    CHECK(word != 0 && sarki_resident_claim(lease, ref) == 0);
+    CHECK(!sarki_residents_empty(&cache->leases, ref, &stamp) && stamp == 0);
+    uint64_t now = sarki_stamp_now(&cache->stamps);
+    CHECK(sarki_settle_locked(cache, ref) > now);
+    hit(1); /* by an ordinary lease */
+    CHECK(sark_cache_delete(cache, &key, sizeof key) == SARK_CACHE_OK);
+    sarki_retired_collect(cache);
+    CHECK(cache->shards->retired.top == ref && cache->shards->retired.count == 1);
+    sarki_store64_release(word_of(ref), word);
+    sarki_retired_collect(cache);
+    CHECK(cache->shards->retired.count == 0);
+    CHECK(sarki_word_ref(sarki_load64_relaxed(word_of(ref))) == 0);
+    FINISH(cache);
+}
+
+/* A word that was used between two looks at it is not emptied by the first. */
+TEST(uses_tell_words_apart)
+{
+    create();
+    insert(1);
+    hit(1);
+    uint64_t before = sarki_load64_relaxed(word_of(ref_of(1)));
+    hit(1);
+    uint64_t after = sarki_load64_relaxed(word_of(ref_of(1)));
+    CHECK(after == before + SARKI_WORD_USE && (uint32_t)after == (uint32_t)before);
+    uint64_t stamp = 0;
+    CHECK(sarki_residents_empty(&cache->leases, ref_of(1), &stamp));
+    CHECK(stamp == sarki_load64_relaxed(&home()->a_last_stamp));
+    hit(1);
+    CHECK(sarki_load64_relaxed(word_of(ref_of(1))) == after + SARKI_WORD_USE);
+    FINISH(cache);
+}
+
+int main(void)
+{
+    RUN(hot_entries_become_resident);
+    RUN(cold_entries_do_not);
+    RUN(one_word_for_two);
+    RUN(reads_without_effect);
+    RUN(busy_words_protect);
+    RUN(uses_tell_words_apart);
+    return test_summary();
+}
