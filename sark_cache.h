@@ -1764,7 +1764,8 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, uint32_t *heads,
    may be a later stamp beside a lease (>>resident). PLACED and not MARKED: nobody touched the entry
    since.
 
-   Invariants. T1 the stamps that one lease slot or one shard hands out grow strictly.
+   Invariants. T1 the stamps that one lease slot (to one thread) or one shard hands out grow
+   strictly.
 
    Given up. Two threads that touch entries less than a microsecond apart may be seen in either
    order. A reader that is stopped between reading its stamp and storing it may set the entry back
@@ -1790,7 +1791,7 @@ static inline uint64_t sarki_stamp_now(sarki_stamps *stamps)
 /* The next stamp of a lease slot or shard whose last one is *a_last. */
 static inline uint64_t sarki_stamp_next(sarki_stamps *stamps, sarki_a64 *a_last)
 {
-    /* order: R2 whoever holds the lease, or R4 the shard's lock */
+    /* order: R2 the holder of a lease, R4 the shard's lock, R1 see >>lease */
     uint64_t last = sarki_load64_relaxed(a_last);
     uint64_t stamp = sarki_max64(sarki_stamp_now(stamps), last + SARKI_STAMP_STEP);
     sarki_store64_relaxed(a_last, stamp); /* order: R2, R4 as above */
@@ -2050,7 +2051,9 @@ static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t has
    Access.
    field             | who reads        | who writes                        | order
    a_ref             | scans            | claim: anybody; then its holder   | E2 to E5
-   a_last_stamp, a_hits | metrics       | the holder of the lease           | R2
+   a_hits            | metrics          | the holder of the lease           | R2
+   a_last_stamp      | the next writer  | the same, or of a resident word   | R2, or R1: such hits of
+                     |                  |                                   |   several threads overlap
    a_misses ...      | metrics          | anybody whose home this is        | R1, read-modify-write
 
    Bounds. claim: 8 probes, then the caller takes the shard's lock. */
@@ -3548,6 +3551,20 @@ static uint32_t sarki_pin_block_locked(const sarki_pin *pin)
     return same && (sequence & 1) ? ref : 0;
 }
 
+/* Sorts references: Shell's method with Ciura's gaps (Best increments for the average case of
+   Shellsort), some 20 steps a reference at the most there can be. */
+static void sarki_sort(uint32_t *refs, uint32_t count)
+{
+    static const uint16_t gaps[] = {701, 301, 132, 57, 23, 10, 4, 1};
+    for (uint32_t g = 0; g < sizeof gaps / sizeof gaps[0]; g++)
+        for (uint32_t i = gaps[g]; i < count; i++) {
+            uint32_t ref = refs[i], at = i;
+            for (; at >= gaps[g] && refs[at - gaps[g]] > ref; at -= gaps[g])
+                refs[at] = refs[at - gaps[g]];
+            refs[at] = ref;
+        }
+}
+
 /* Notes the blocks that cannot be freed now: pinned, kept (0: none), or, if asked for, being
    reported, in the order of their addresses. The memory lock is held. Returns their number. */
 static uint32_t sarki_obstacles_locked(sark_cache *cache, uint32_t kept, bool reported,
@@ -3562,11 +3579,9 @@ static uint32_t sarki_obstacles_locked(sark_cache *cache, uint32_t kept, bool re
             ref = sarki_pin_block_locked(&cache->leases.pins[i]);
         else if (i + 1 < candidates) /* order: R4 cleared before the memory lock is taken */
             ref = sarki_load32_acquire(&cache->reporters[i - cache->leases.pin_count].a_ref);
-        if (ref <= SARKI_CLAIMED) continue;
-        uint32_t at = count++;
-        for (; at > 0 && refs[at - 1] > ref; at--) refs[at] = refs[at - 1];
-        refs[at] = ref;
+        if (ref > SARKI_CLAIMED) refs[count++] = ref;
     }
+    sarki_sort(refs, count);
     return count;
 }
 
@@ -3760,7 +3775,6 @@ static inline void sarki_hit_resident(sark_cache *cache, sarki_reading *reading)
 {
     sarki_lease *lease = reading->hold.lease;
     sarki_resident *way = &sarki_residents_of(lease)->ways[sarki_resident_way(reading->ref)];
-    /* The slot's last stamp is not owned here; threads that share the slot overlap. */
     sarki_resident_touch(way, reading->entry,
                          sarki_stamp_next(&cache->stamps, &lease->a_last_stamp));
     reading->hold.word += SARKI_WORD_USE;

@@ -484,6 +484,60 @@ TEST(the_largest_that_fits)
     }
 }
 
+/* What leaves for memory leaves its place as well: nothing more is evicted for that. */
+TEST(one_victim_for_memory_and_a_place)
+{
+    sark_cache_config config = support_config(2);
+    config.max_bytes = REGION_BYTES;
+    config.shard_count = 1;
+    for (int callbacks = 0; callbacks < 2; callbacks++) {
+        if (!callbacks) config.on_remove = NULL;
+        else config.on_remove = support_on_remove;
+        sark_cache *cache = support_create(&config);
+        REQUIRE(cache != NULL);
+        for (const char *key = "abc"; *key; key++)
+            CHECK(sark_cache_set(cache, key, 1, filler, REGION_BYTES / 5 * 2, 0) == SARK_CACHE_OK);
+        sark_cache_metrics metrics = metrics_of(cache);
+        CHECK(metrics.evictions_for_bytes == 1 && metrics.evictions_for_entries == 0);
+        CHECK(sark_cache_size(cache) == 2);
+        CHECK(sark_cache_contains(cache, "b", 1) == SARK_CACHE_OK);
+        FINISH(cache);
+    }
+}
+
+/* A number that follows from all removals, in their order, of a run with many sizes. */
+static uint64_t removals_of_a_run(uint64_t seed)
+{
+    char value[800];
+    sark_cache_config config = support_config(500);
+    config.max_bytes = 1u << 18;
+    config.shard_count = 8;
+    config.hash_seed = seed;
+    sark_cache *cache = support_create(&config);
+    uint64_t random = seed, sum = 0;
+    for (uint32_t i = 0; cache && i < 20000; i++) {
+        uint32_t key = random_below(&random, 2000);
+        if (sark_cache_get(cache, &key, sizeof key, value, sizeof value, NULL) == SARK_CACHE_MISS)
+            CHECK(put_bytes(cache, key, random_below(&random, 8) * 100, 0) == SARK_CACHE_OK);
+        for (size_t k = 0; k < support_removals()->count; k++) {
+            uint32_t removed;
+            memcpy(&removed, support_removals()->removals[k].key, sizeof removed);
+            sum = sum * 1099511628211u + removed + 1;
+        }
+        support_removals()->count = 0;
+    }
+    CHECK(metrics_of(cache).evictions_for_bytes > 0 && metrics_of(cache).evictions_for_entries > 0);
+    FINISH(cache);
+    return sum;
+}
+
+/* With a hash_seed the same calls give the same removals, whatever the time they take. */
+TEST(the_same_calls_repeat)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        CHECK(removals_of_a_run(seed) == removals_of_a_run(seed));
+}
+
 TEST(sizes_do_not_wrap)
 {
     sark_cache *cache = small_cache(10);
@@ -727,6 +781,8 @@ int main(void)
     RUN(replace_take_and_touch_of_expired);
     RUN(what_is_too_large_evicts_nothing);
     RUN(the_largest_that_fits);
+    RUN(one_victim_for_memory_and_a_place);
+    RUN(the_same_calls_repeat);
     RUN(sizes_do_not_wrap);
     RUN(everything_pinned_is_busy_and_evicts_nothing);
     RUN(a_touch_that_finds_no_memory);
