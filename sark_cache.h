@@ -2052,8 +2052,7 @@ static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t has
    field             | who reads        | who writes                        | order
    a_ref             | scans            | claim: anybody; then its holder   | E2 to E5
    a_hits            | metrics          | the holder of the lease           | R2
-   a_last_stamp      | the next writer  | the same, or of a resident word   | R2, or R1: such hits of
-                     |                  |                                   |   several threads overlap
+   a_last_stamp      | who writes it    | the same, or of a resident word   | R2; R1 in overlap
    a_misses ...      | metrics          | anybody whose home this is        | R1, read-modify-write
 
    Bounds. claim: 8 probes, then the caller takes the shard's lock. */
