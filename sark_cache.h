@@ -2994,10 +2994,11 @@ static void sarki_frame_flush(sark_cache *cache, sarki_frame *frame)
    Purpose. The least recently used entry of a shard, and the entries that leave or join it.
 
    A hit only stores a stamp. New entries stand in a FIFO; inserts come in the order of stamps, so
-   while its head is untouched (odd stamp) no entry of the FIFO is older. A head that was touched
-   moves to the wheel, by the stamp it has then; an entry of the wheel that was touched is placed
-   again when it is looked at. The victim is the older of an untouched FIFO head and an untouched
-   wheel minimum. So each hit causes at most one re-placing, paid by the insert that needs room.
+   while its head is untouched no entry of the FIFO is older. A head that was touched moves to the
+   wheel, by the stamp it has then; an entry of the wheel that was touched is placed again when it
+   is looked at. A stamp that stands beside a lease is fetched first. The victim is the older of an
+   untouched FIFO head and an untouched wheel minimum. So each hit causes at most one re-placing,
+   paid by the insert that needs room.
 
    Invariants. V1 stamps only grow, so a place in the wheel is a lower bound (one that a stopped
    reader set back counts as the wheel's floor). V2 no key of the wheel below the stamp of an
@@ -3079,6 +3080,15 @@ static inline uint32_t sarki_wheel_any(const sarki_wheel *wheel)
     return sarki_wheel_lowest(wheel, &slot) ? wheel->heads[slot.place] : 0;
 }
 
+/* The start of a search, where it is not known yet: now, and some ticks more, as the stamps of a
+   thread may be ahead of a coarse counter. */
+static inline uint64_t sarki_search_start(sark_cache *cache, uint64_t start)
+{
+    if (start != SARKI_NONE) return start;
+    int shift = cache->stamps.shift > 0 ? cache->stamps.shift : 0;
+    return sarki_stamp_now(&cache->stamps) + (SARKI_STAMP_STEP << shift);
+}
+
 /* The oldest entry of a shard.
    limit   the lowest bound of another shard: above it the oldest entry is not here
    start   when the search began: entries touched since are not ordered any further. SARKI_NONE:
@@ -3091,8 +3101,7 @@ static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shar
 {
     for (uint32_t moves = shard->hold_moves;;) {
         uint32_t head = shard->fifo, ref = 0;
-        if (start == SARKI_NONE && shard->hold_moves > moves)
-            start = sarki_stamp_now(&cache->stamps);
+        if (shard->hold_moves > moves) start = sarki_search_start(cache, start);
         uint64_t first = SARKI_NONE, lowest = sarki_wheel_bound(&shard->recency);
         if (head) {
             first = sarki_load64_relaxed(&sarki_entry_of(cache, head)->a_stamp); /* order: R3 */
@@ -3227,7 +3236,9 @@ static void sarki_places_give_back(sark_cache *cache, uint32_t places)
 
    Each shard publishes a lower bound of its stamps. The search locks the shard with the lowest,
    refines it until its oldest entry is known and not above the bounds of the others, or goes on
-   to the next. Shards whose bound is at or above the start of the search are not refined.
+   to the next. Shards whose bound is at or above the start of the search are not refined. With
+   the victim the shard's bound rises at once, so that the next search, which may be waiting for
+   this lock, mostly goes to another shard.
 
    Bounds. Reads the bounds of all shards a round; a round without a victim raises a bound or has
    paid SARKI_MOVES re-placings that hits had caused. */
@@ -3426,7 +3437,7 @@ static bool sarki_search_run(sark_cache *cache, sarki_search *search, sarki_fram
         if (!shard) return false;
         if (sarki_search_round(cache, shard, search, frame)) return true;
         if (search->has_no_spare || search->kept_met > 1) return false;
-        if (search->start == SARKI_NONE) search->start = sarki_stamp_now(&cache->stamps);
+        search->start = sarki_search_start(cache, search->start);
     }
 }
 
