@@ -460,10 +460,11 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 #define SARKI_LEASE_PROBES 8u
 #define SARKI_RECHECKS 16u
 
-/* An entry that was stamped so many steps of a stamp ago or less (10 us or so) is hot; a lease that
-   stays on it may be taken for another after so many (100 us or so). Tests set their own. */
+/* An entry that was stamped so many steps of a stamp ago or less (2 to 8 us) is hot: with rarer
+   hits, lines that change processors cost a few per cent at most. A lease that stays on one entry
+   may be taken for another after so many (60 to 260 us). Tests set their own. */
 #ifndef SARKI_HOT_STEPS
-#define SARKI_HOT_STEPS ((uint64_t)1 << 15)
+#define SARKI_HOT_STEPS ((uint64_t)1 << 13)
 #define SARKI_YOUNG_STEPS ((uint64_t)1 << 18)
 #endif
 
@@ -562,8 +563,8 @@ static inline uint64_t sarki_mix(uint64_t value)
    E10  | seq_cst store of 0 in a slot        | acquire claim of it    | the tag that was there
    E11  | release leave of a reporter's row   | acquire claim of it    | the row is free of the
         |                                     |                        |   thread before
-   E12  | seq_cst claim of a resident word,   | seq_cst clear of the   | a writer sees the word, or
-        | then seq_cst load of the mark       | mark, then scan        |   the reader marks again
+   E12  | seq_cst store that names an entry   | seq_cst clear of the   | a writer sees the word, or
+        | in a word, then load of the mark    | mark, then scan        |   the reader marks again
    E13  | release store of a resident word    | acquire load, and swap | the private stamp is that
         |                                     |   to empty             |   of the last hit
 
@@ -2285,8 +2286,8 @@ static inline uint64_t sarki_resident_claim(sarki_lease *lease, uint32_t ref)
     sarki_a64 *a_word = &sarki_residents_of(lease)->a_words[sarki_resident_way(ref)];
     uint64_t word = sarki_load64_relaxed(a_word); /* order: R3 the swap */
     if ((uint32_t)word != (ref << 2 | SARKI_WORD_RESIDENT)) return 0;
-    /* order: E3, E12 needed on x86 too */
-    return sarki_cas64_seq_cst(a_word, word, sarki_word_of(word, ref, SARKI_WORD_BUSY)) ? word : 0;
+    /* order: E13; who empties the word swaps as well, so one of the two sees the other */
+    return sarki_cas64_acq_rel(a_word, word, sarki_word_of(word, ref, SARKI_WORD_BUSY)) ? word : 0;
 }
 
 /* Stamps and marks an entry whose word is busy. */
@@ -2313,7 +2314,7 @@ static bool sarki_resident_settle_in(const sarki_leases *leases, sarki_lease *le
     uint64_t before_stamp = sarki_load64_relaxed(&way->a_stamp); /* order: R3 the swap */
     if (before && stamp < before_stamp + SARKI_YOUNG_STEPS) return false;
     uint64_t busy = sarki_word_of(word, before, SARKI_WORD_BUSY);
-    if (!sarki_cas64_seq_cst(a_word, word, busy)) return false; /* order: E13, E3 */
+    if (!sarki_cas64_acq_rel(a_word, word, busy)) return false; /* order: E13 */
     if (before) { /* its memory is still its own: H2 */
         sarki_entry *entry_before = sarki_entry_at(leases->region, before);
         SARKI_BYTES_READ(entry_before);
@@ -3800,7 +3801,7 @@ static inline void sarki_hit_leased(sark_cache *cache, sarki_reading *reading)
     bool is_hot = cache->leases.has_residents && stamp < last + SARKI_HOT_STEPS;
     if (is_hot && sarki_resident_settle_in(&cache->leases, lease, entry, reading->ref, stamp))
         return;
-    if (is_hot) sarki_entry_raise(entry, stamp);
+    if (last & SARKI_MARKED) sarki_entry_raise(entry, stamp);
     else sarki_entry_touch(entry, stamp);
     uint64_t hits = sarki_load64_relaxed(&lease->a_hits); /* order: R2 the lease is held */
     sarki_store64_relaxed(&lease->a_hits, hits + 1);      /* order: R1, R2 */

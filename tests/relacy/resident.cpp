@@ -132,6 +132,7 @@ struct hits_and_removal {
     {
         if (thread == 0) {
             hit(0, 0);
+            hit(0, 0); /* by the word */
             hit(0, 1); /* takes the word over */
             return;
         }
