@@ -1704,6 +1704,14 @@ static inline bool sarki_wheel_lowest(const sarki_wheel *wheel, sarki_slot *slot
     return true;
 }
 
+/* Whether an entry is alone in the lowest slot, and nothing is pending. */
+static inline bool sarki_wheel_is_lowest(const sarki_wheel *wheel, uint32_t ref)
+{
+    sarki_slot slot;
+    return !wheel->pending && sarki_wheel_lowest(wheel, &slot) &&
+           wheel->heads[slot.place] == ref && sarki_link_at(wheel->links, ref)->next == ref;
+}
+
 /* No key is below this; SARKI_NONE in an empty wheel. */
 static inline uint64_t sarki_wheel_bound(const sarki_wheel *wheel)
 {
@@ -1787,6 +1795,13 @@ static inline uint64_t sarki_stamp_now(sarki_stamps *stamps)
     if (stamps->shift >= 0) return sarki_counter() << stamps->shift & ~SARKI_STAMP_FLAGS;
     /* order: R1, unique by itself */
     return sarki_add64_relaxed(&stamps->a_count, SARKI_STAMP_STEP) + SARKI_STAMP_STEP;
+}
+
+/* Now and some ticks more: no stamp given before is later, even if its thread was faster than a
+   coarse counter. */
+static inline uint64_t sarki_stamp_soon(sarki_stamps *stamps)
+{
+    return sarki_stamp_now(stamps) + (SARKI_STAMP_STEP << (stamps->shift > 0 ? stamps->shift : 0));
 }
 
 /* The next stamp of a lease slot or shard whose last one is *a_last. */
@@ -2218,19 +2233,21 @@ static uint32_t sarki_leases_scan(const sarki_leases *leases, uint32_t *refs)
 
    Layout. A slot has 8 words, in one line, and for each of them a stamp and a count of hits. The
    number of an entry's block names the one word of a slot that it may have. A word is
-       [uses: 32 bits][block: 30][EMPTY, BUSY or RESIDENT: 2]
+       [uses: 32 bits][block: 30][EMPTY, BUSY, RESIDENT or TAKEN: 2]
 
    A hit on a hot entry:  word RESIDENT -> BUSY, which is the lease; the lookup's re-check;
                           stamp beside the word; mark the entry, if it is not marked;
                           word BUSY -> RESIDENT, one more use
+   A hit on another one,  word RESIDENT -> TAKEN; give the stamp back to the entry before;
+   that takes the word:   word -> BUSY with this entry; go on as above
    A writer that wants    clear the mark; in each slot: RESIDENT: read the stamp, word -> EMPTY
-   the entry's stamp:     if it was not used meanwhile; BUSY: the entry counts as touched now
+   the entry's stamp:     if it was not used meanwhile; BUSY: the entry counts as touched now;
+                          TAKEN: read the stamp
 
    Invariants. H1 where a word has a later stamp than its entry, the entry is marked, or the word
    BUSY. H2 no word names a block that is free: who frees it empties those words first, and
-   keeps the block where one is BUSY. So the reader that takes a word for another entry may still
-   give the stamp to the one before. H3 a reader fills a word while its ordinary lease names the
-   entry; a scan reads the ordinary leases first.
+   keeps the block where one is BUSY or TAKEN. H3 a reader fills a word while its ordinary lease
+   names the entry; a scan reads the ordinary leases first.
 
    Access.
    field            | who reads          | who writes                              | order
@@ -2239,11 +2256,16 @@ static uint32_t sarki_leases_scan(const sarki_leases *leases, uint32_t *refs)
    a_stamp, a_hits  | writers, metrics   | who made the word BUSY                  | R2, then E13
 
    Bounds. A hit tries one word. A writer reads one word a slot; one that was used meanwhile three
-   times counts as BUSY. */
+   times counts as BUSY.
+
+   Given up. A get that a writer meets while the word is BUSY counts as a touch even if it ends
+   as none (SHORT_BUFFER, or another key with the same tag). */
 
 #define SARKI_RESIDENT_WAYS 8u
+#define SARKI_WORD_EMPTY 0u
 #define SARKI_WORD_BUSY 1u
 #define SARKI_WORD_RESIDENT 2u
+#define SARKI_WORD_TAKEN 3u /* its entry gets its stamp back, as another one takes the word */
 #define SARKI_WORD_USE ((uint64_t)1 << 32)
 
 typedef struct sarki_resident {
@@ -2290,10 +2312,11 @@ static inline uint64_t sarki_resident_claim(sarki_lease *lease, uint32_t ref)
     return sarki_cas64_acq_rel(a_word, word, sarki_word_of(word, ref, SARKI_WORD_BUSY)) ? word : 0;
 }
 
-/* Stamps and marks an entry whose word is busy. */
+/* Stamps and marks an entry whose word is busy. The stamp is released, so that who reads it while
+   the word is taken from another entry sees that it names this one. */
 static inline void sarki_resident_touch(sarki_resident *way, sarki_entry *entry, uint64_t stamp)
 {
-    sarki_store64_relaxed(&way->a_stamp, stamp); /* order: R2, then E13 */
+    sarki_store64_release(&way->a_stamp, stamp); /* order: E13 */
     uint64_t hits = sarki_load64_relaxed(&way->a_hits); /* order: R2 */
     sarki_store64_relaxed(&way->a_hits, hits + 1);      /* order: R1, R2 */
     if (!(sarki_load64_seq_cst(&entry->a_stamp) & SARKI_MARKED)) /* order: E12, on x86 too */
@@ -2313,8 +2336,8 @@ static bool sarki_resident_settle_in(const sarki_leases *leases, sarki_lease *le
     if (((uint32_t)word & SARKI_WORD_BUSY) || before == ref) return false;
     uint64_t before_stamp = sarki_load64_relaxed(&way->a_stamp); /* order: R3 the swap */
     if (before && stamp < before_stamp + SARKI_YOUNG_STEPS) return false;
-    uint64_t busy = sarki_word_of(word, before, SARKI_WORD_BUSY);
-    if (!sarki_cas64_acq_rel(a_word, word, busy)) return false; /* order: E13 */
+    uint64_t taken = sarki_word_of(word, before, SARKI_WORD_TAKEN);
+    if (!sarki_cas64_acq_rel(a_word, word, taken)) return false; /* order: E13 */
     if (before) { /* its memory is still its own: H2 */
         sarki_entry *entry_before = sarki_entry_at(leases->region, before);
         SARKI_BYTES_READ(entry_before);
@@ -2329,33 +2352,49 @@ static bool sarki_resident_settle_in(const sarki_leases *leases, sarki_lease *le
     return true;
 }
 
-/* Empties a slot's word if it names an entry, and raises *stamp to its stamp. False: it is busy. */
-static bool sarki_resident_empty(sarki_lease *lease, uint32_t ref, uint64_t *stamp)
+/* Empties a slot's word if it names an entry, and raises *stamp to its stamp. Returns the state in
+   which it stays: EMPTY, or names something else; TAKEN; BUSY. */
+static uint32_t sarki_resident_empty(sarki_lease *lease, uint32_t ref, uint64_t *stamp)
 {
     uint32_t number = sarki_resident_way(ref);
     sarki_a64 *a_word = &sarki_residents_of(lease)->a_words[number];
     for (uint32_t tries = 0; tries < 3; tries++) {
         uint64_t word = sarki_load64_seq_cst(a_word); /* order: E4, E12, E13 */
-        if (sarki_word_ref(word) != ref) return true;
-        if ((uint32_t)word & SARKI_WORD_BUSY) return false;
-        /* order: R3 the swap, which fails if the word was used meanwhile */
-        uint64_t last = sarki_load64_relaxed(&sarki_residents_of(lease)->ways[number].a_stamp);
-        if (sarki_cas64_acq_rel(a_word, word, sarki_word_of(word, 0, 0))) { /* order: E13 */
-            *stamp = sarki_max64(*stamp, last);
-            return true;
+        uint64_t empty = sarki_word_of(word, 0, SARKI_WORD_EMPTY);
+        uint32_t state = (uint32_t)word & 3u, after = SARKI_WORD_EMPTY;
+        if (sarki_word_ref(word) != ref) return SARKI_WORD_EMPTY;
+        if (state == SARKI_WORD_BUSY) return SARKI_WORD_BUSY;
+        /* order: E13, so that the word is seen to have changed if the stamp has */
+        uint64_t last = sarki_load64_seq_cst(&sarki_residents_of(lease)->ways[number].a_stamp);
+        if (state == SARKI_WORD_TAKEN) {
+            if (sarki_load64_seq_cst(a_word) != word) continue; /* order: E13 */
+            after = SARKI_WORD_TAKEN;
+        } else if (!sarki_cas64_acq_rel(a_word, word, empty)) { /* order: E13 */
+            continue;
         }
+        *stamp = sarki_max64(*stamp, last);
+        return after;
     }
-    return false;
+    return SARKI_WORD_BUSY;
 }
 
-/* Empties all words that name an entry. Returns whether none is busy; *stamp is raised. */
-static bool sarki_residents_empty(const sarki_leases *leases, uint32_t ref, uint64_t *stamp)
+/* What became of the words that name an entry. */
+typedef struct sarki_emptied {
+    bool is_busy, is_named; /* a hit is under way; a word names it still */
+    uint64_t stamp;         /* the latest that was found; 0: none */
+} sarki_emptied;
+
+/* Empties all words that name an entry. */
+static sarki_emptied sarki_residents_empty(const sarki_leases *leases, uint32_t ref)
 {
-    bool all = true;
+    sarki_emptied emptied = {false, false, 0};
     uint32_t used = sarki_load32_seq_cst(&leases->a_slots_used); /* order: E6 needed on x86 too */
-    for (uint32_t i = 0; leases->has_residents && i < used; i++)
-        all &= sarki_resident_empty(sarki_lease_at(leases, i), ref, stamp);
-    return all;
+    for (uint32_t i = 0; leases->has_residents && i < used; i++) {
+        uint32_t state = sarki_resident_empty(sarki_lease_at(leases, i), ref, &emptied.stamp);
+        emptied.is_busy |= state == SARKI_WORD_BUSY;
+        emptied.is_named |= state != SARKI_WORD_EMPTY;
+    }
+    return emptied;
 }
 
 /* Brings the last stamp of a marked entry back to it. Returns its stamp then. A hit under way that
@@ -2363,10 +2402,9 @@ static bool sarki_residents_empty(const sarki_leases *leases, uint32_t ref, uint
 static uint64_t sarki_resident_gather(const sarki_leases *leases, sarki_stamps *stamps,
                                       sarki_entry *entry, uint32_t ref)
 {
-    uint64_t stamp = 0;
     sarki_and64_seq_cst(&entry->a_stamp, ~SARKI_MARKED); /* order: E12 needed on x86 too */
-    if (!sarki_residents_empty(leases, ref, &stamp)) stamp = sarki_stamp_now(stamps);
-    sarki_entry_raise(entry, stamp);
+    sarki_emptied emptied = sarki_residents_empty(leases, ref);
+    sarki_entry_raise(entry, emptied.is_busy ? sarki_stamp_soon(stamps) : emptied.stamp);
     return sarki_load64_relaxed(&entry->a_stamp); /* order: R3 the caller's swap */
 }
 
@@ -2374,6 +2412,9 @@ static uint64_t sarki_resident_gather(const sarki_leases *leases, sarki_stamps *
 
    Purpose. A reader's lookup: what it finds is protected before it is read, and was in the index
    after that. */
+
+/* What a reader is about: only a hit may use a resident word, as that counts as a touch. */
+typedef enum sarki_intent { SARKI_TO_LOOK, SARKI_TO_HIT, SARKI_TO_PIN } sarki_intent;
 
 /* How a reader protects what it reads: by a lease, a resident word or a pin, or by the lock of the
    key's shard. */
@@ -2384,10 +2425,10 @@ typedef struct sarki_hold {
     sarki_a64 *a_word;  /* of the resident; NULL: it is not used */
     uint64_t word;      /* what the word is to be at the end */
     uint32_t thread, home;
-    bool wants_pin;
+    sarki_intent intent;
 } sarki_hold;
 
-static inline void sarki_hold_begin(sarki_leases *leases, bool wants_pin, sarki_hold *hold)
+static inline void sarki_hold_begin(sarki_leases *leases, sarki_intent intent, sarki_hold *hold)
 {
     hold->a_ref = NULL;
     hold->lease = NULL;
@@ -2395,7 +2436,7 @@ static inline void sarki_hold_begin(sarki_leases *leases, bool wants_pin, sarki_
     hold->a_word = NULL;
     hold->thread = sarki_thread_hash();
     hold->home = sarki_home(leases, hold->thread);
-    hold->wants_pin = wants_pin;
+    hold->intent = intent;
 }
 
 static inline void sarki_hold_end(sarki_hold *hold)
@@ -2410,7 +2451,7 @@ static inline void sarki_hold_end(sarki_hold *hold)
 static inline bool sarki_hold_resident(sarki_leases *leases, sarki_hold *hold, uint32_t ref)
 {
     sarki_lease *lease = sarki_lease_at(leases, hold->home);
-    if (!leases->has_residents) return false;
+    if (!leases->has_residents || hold->intent != SARKI_TO_HIT) return false;
     hold->word = sarki_resident_claim(lease, ref);
     if (!hold->word) return false;
     hold->lease = lease;
@@ -2426,7 +2467,7 @@ static inline bool sarki_hold_ref(sarki_leases *leases, sarki_hold *hold, uint32
         return true;
     }
     if (hold->a_word) sarki_hold_end(hold);
-    if (hold->wants_pin) {
+    if (hold->intent == SARKI_TO_PIN) {
         hold->pin = sarki_pin_claim(leases, ref);
         if (hold->pin) hold->a_ref = &hold->pin->a_ref;
     } else if (!sarki_hold_resident(leases, hold, ref)) {
@@ -2742,7 +2783,7 @@ static void sarki_reject(sark_cache *cache, sark_cache_status status)
    Access. The lock of the shard; any shard will do for any entry. A scan takes the memory lock.
 
    Bounds. In a shard at most 32 entries, or its share of 1 / 64 of the region, wait unscanned, and
-   as many as spares. One scan reads all leases once. */
+   as many as spares. One scan reads all leases once, and for each entry one word a slot. */
 
 static bool sarki_refs_contain(const uint32_t *refs, uint32_t count, uint32_t ref)
 {
@@ -2824,9 +2865,8 @@ static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, boo
         sarki_arena_release(&memory->arena, ref);
     for (uint32_t next = sarki_stack_take(&shard->retired), ref; (ref = next) != 0;) {
         next = sarki_entry_of(cache, ref)->recency.next;
-        uint64_t stamp = 0; /* of no use to a removed entry */
         if (sarki_refs_contain(memory->scan_refs, count, ref) ||
-            !sarki_residents_empty(&cache->leases, ref, &stamp)) {
+            sarki_residents_empty(&cache->leases, ref).is_named) {
             sarki_stack_push(cache, &shard->retired, ref);
             continue;
         }
@@ -3048,8 +3088,8 @@ static void sarki_fifo_to_wheel(sark_cache *cache, sarki_shard *shard)
     sarki_count_move(shard);
 }
 
-/* The wheel's oldest entry and its key, where one look tells, or where it was touched after start;
-   otherwise 0 and one step nearer. */
+/* The wheel's oldest entry and its key, where one look tells; otherwise 0 and one step nearer. An
+   entry that was touched after start, and then is the oldest, is not looked at again. */
 static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64_t start,
                                    uint64_t *key)
 {
@@ -3064,14 +3104,17 @@ static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64
             return 0;
         }
         uint64_t stamp = sarki_load64_relaxed(&entry->a_stamp); /* order: R3 settle, below */
-        if (sarki_stamp_is_placed(stamp) || sarki_stamp_key(stamp) >= start) {
+        if (sarki_stamp_is_placed(stamp)) {
             *key = sarki_stamp_key(stamp);
             return ref;
         }
     }
-    sarki_wheel_replace(wheel, ref, sarki_settle_locked(cache, ref));
+    uint64_t placed = sarki_settle_locked(cache, ref);
+    sarki_wheel_replace(wheel, ref, placed);
     sarki_count_move(shard);
-    return 0;
+    if (placed < start || !sarki_wheel_is_lowest(wheel, ref)) return 0;
+    *key = placed;
+    return ref;
 }
 
 static inline uint32_t sarki_wheel_any(const sarki_wheel *wheel)
@@ -3081,13 +3124,10 @@ static inline uint32_t sarki_wheel_any(const sarki_wheel *wheel)
     return sarki_wheel_lowest(wheel, &slot) ? wheel->heads[slot.place] : 0;
 }
 
-/* The start of a search, where it is not known yet: now, and some ticks more, as the stamps of a
-   thread may be ahead of a coarse counter. */
+/* The start of a search, where it is not known yet. */
 static inline uint64_t sarki_search_start(sark_cache *cache, uint64_t start)
 {
-    if (start != SARKI_NONE) return start;
-    int shift = cache->stamps.shift > 0 ? cache->stamps.shift : 0;
-    return sarki_stamp_now(&cache->stamps) + (SARKI_STAMP_STEP << shift);
+    return start == SARKI_NONE ? sarki_stamp_soon(&cache->stamps) : start;
 }
 
 /* The oldest entry of a shard.
@@ -3744,16 +3784,16 @@ static void sarki_read_locked(sark_cache *cache, const sarki_query *query, sarki
     reading->locked = shard;
     reading->ref = sarki_index_find_locked(&cache->index, cache->region, query, &spot);
     reading->entry = reading->ref ? sarki_entry_of(cache, reading->ref) : NULL;
-    if (!reading->ref || !reading->hold.wants_pin) return;
+    if (!reading->ref || reading->hold.intent != SARKI_TO_PIN) return;
     reading->no_pin = !sarki_hold_ref(&cache->leases, &reading->hold, reading->ref);
     if (reading->no_pin) reading->entry = NULL;
 }
 
 /* Finds the entry of a key and protects it until sarki_read_end. */
-static inline void sarki_read_begin(sark_cache *cache, const sarki_query *query, bool wants_pin,
-                                    sarki_reading *reading)
+static inline void sarki_read_begin(sark_cache *cache, const sarki_query *query,
+                                    sarki_intent intent, sarki_reading *reading)
 {
-    sarki_hold_begin(&cache->leases, wants_pin, &reading->hold);
+    sarki_hold_begin(&cache->leases, intent, &reading->hold);
     reading->locked = NULL;
     reading->entry = NULL;
     reading->ref = 0;
@@ -3763,7 +3803,7 @@ static inline void sarki_read_begin(sark_cache *cache, const sarki_query *query,
                                             &reading->hold, &reading->ref);
         if (found == SARKI_FOUND) reading->entry = sarki_entry_of(cache, reading->ref);
         if (found == SARKI_FOUND || found == SARKI_ABSENT) return;
-        reading->no_pin = found == SARKI_NO_LEASE && wants_pin;
+        reading->no_pin = found == SARKI_NO_LEASE && intent == SARKI_TO_PIN;
         if (reading->no_pin) return;
         if (found == SARKI_NO_LEASE) break;
     }
@@ -3873,7 +3913,7 @@ static inline sark_cache_status sarki_get(sark_cache *cache, const void *key, si
     int64_t begin_ns = counted && cache->histograms ? sarki_latency_begin(cache) : 0;
     sarki_query query = sarki_query_of(cache, key, key_bytes);
     sarki_reading reading;
-    sarki_read_begin(cache, &query, false, &reading);
+    sarki_read_begin(cache, &query, counted ? SARKI_TO_HIT : SARKI_TO_LOOK, &reading);
     status = SARK_CACHE_MISS;
     if (reading.entry && !sarki_entry_expired(cache, reading.entry)) {
         status = sarki_value_copy(reading.entry, value, value_capacity, value_bytes);
@@ -3921,7 +3961,7 @@ SARK_CACHE_API sark_cache_status sark_cache_ttl(sark_cache *cache, const void *k
     if (status != SARK_CACHE_OK) return status;
     sarki_query query = sarki_query_of(cache, key, key_bytes);
     sarki_reading reading;
-    sarki_read_begin(cache, &query, false, &reading);
+    sarki_read_begin(cache, &query, SARKI_TO_LOOK, &reading);
     int64_t left_ms = 0;
     if (reading.entry) left_ms = sarki_ttl_left_ms(cache, sarki_entry_deadline(reading.entry));
     sarki_read_end(&reading);
@@ -3937,7 +3977,7 @@ SARK_CACHE_API sark_cache_status sark_cache_contains(sark_cache *cache, const vo
     if (status != SARK_CACHE_OK) return status;
     sarki_query query = sarki_query_of(cache, key, key_bytes);
     sarki_reading reading;
-    sarki_read_begin(cache, &query, false, &reading);
+    sarki_read_begin(cache, &query, SARKI_TO_LOOK, &reading);
     bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
     sarki_read_end(&reading);
     return live ? SARK_CACHE_OK : SARK_CACHE_MISS;
@@ -3971,7 +4011,7 @@ SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *k
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
     sarki_query query = sarki_query_of(cache, key, key_bytes);
     sarki_reading reading;
-    sarki_read_begin(cache, &query, true, &reading);
+    sarki_read_begin(cache, &query, SARKI_TO_PIN, &reading);
     bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
     if (live) {
         sarki_read_hit(cache, &reading);
@@ -5578,7 +5618,9 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_WIDE
 #undef SARKI_WIDE_SHARD_BYTES
 #undef SARKI_WORD_BUSY
+#undef SARKI_WORD_EMPTY
 #undef SARKI_WORD_RESIDENT
+#undef SARKI_WORD_TAKEN
 #undef SARKI_WORD_USE
 #undef SARKI_YOUNG_STEPS
 #endif

@@ -402,6 +402,32 @@ TEST(touched_since_the_start)
     FINISH(tested.cache);
 }
 
+/* An entry that was touched after the start stands in the lowest slot, by its old key, and an older
+   one, which nobody touched, above it: the older one leaves, and the bound stays below it. */
+TEST(touched_since_the_start_below_an_older_one)
+{
+    insert_all(1, 6);
+    for (uint32_t key = 0; key < 3; key++) {
+        set_stamp(key, (uint64_t)(key + 1) << 40);
+        settle(key);
+        sarki_fifo_remove(tested.cache, tested.cache->shards, tested.refs[key]);
+        sarki_wheel_insert(&tested.cache->shards->recency, tested.refs[key], stamp_of(key) - 1);
+    }
+    for (uint32_t key = 3; key < 6; key++) set_stamp(key, (uint64_t)5 << 40 | key << 2 | 1);
+    sarki_store64_relaxed(&tested.cache->stamps.a_count, (uint64_t)6 << 40);
+    touch(0);
+    uint64_t start = sarki_stamp_now(&tested.cache->stamps), bound = 0;
+    touch(1);
+    sarki_shard *shard = tested.cache->shards;
+    sarki_shard_lock(shard);
+    uint32_t ref = sarki_recency_oldest_locked(tested.cache, shard, SARKI_NONE, start, &bound);
+    CHECK(ref == tested.refs[2] && bound <= stamp_of(2));
+    sarki_shard_unlock(shard);
+    CHECK(evict() == 2 && evict() == 3 && evict() == 4 && evict() == 5);
+    CHECK(evict() == 0 && evict() == 1 && evict() == MOST_KEYS);
+    FINISH(tested.cache);
+}
+
 /* Every entry is touched again before each round: a search with no start would follow them. */
 TEST(search_ends_though_all_are_touched)
 {
@@ -573,6 +599,7 @@ int main(int argc, char **argv)
     RUN(stamps_that_went_back_in_the_fifo);
     RUN(any_stamps_at_any_time);
     RUN(touched_since_the_start);
+    RUN(touched_since_the_start_below_an_older_one);
     RUN(search_ends_though_all_are_touched);
     RUN(limits_end_a_round);
     RUN(lowest_bound_is_picked);

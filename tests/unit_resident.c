@@ -126,7 +126,28 @@ TEST(one_word_for_two)
     FINISH(cache);
 }
 
-/* A look and a peek read by the word, and stamp nothing. */
+/* While a word is taken over, the entry that had it keeps its block, and is not touched. */
+TEST(taken_words_protect)
+{
+    create();
+    insert(1);
+    hit(1);
+    uint32_t ref = ref_of(1), key = 1;
+    uint64_t touched = sarki_load64_relaxed(&home()->a_last_stamp);
+    uint64_t word = sarki_load64_relaxed(word_of(ref));
+    sarki_store64_release(word_of(ref), sarki_word_of(word, ref, SARKI_WORD_TAKEN));
+    pass(1000);
+    CHECK(sarki_settle_locked(cache, ref) == touched);
+    CHECK(sark_cache_delete(cache, &key, sizeof key) == SARK_CACHE_OK);
+    sarki_retired_collect(cache);
+    CHECK(cache->shards->retired.top == ref);
+    sarki_store64_release(word_of(ref), sarki_word_of(word, 0, SARKI_WORD_EMPTY));
+    sarki_retired_collect(cache);
+    CHECK(cache->shards->retired.count == 0);
+    FINISH(cache);
+}
+
+/* What is no hit leaves the word alone, so that a writer does not take it for a touch. */
 TEST(reads_without_effect)
 {
     create();
@@ -136,6 +157,15 @@ TEST(reads_without_effect)
     int64_t ttl_ms = 0;
     uint64_t last = sarki_load64_relaxed(&home()->a_last_stamp);
     uint64_t word = sarki_load64_relaxed(word_of(ref_of(1)));
+    sarki_query query = sarki_query_of(cache, &key, sizeof key);
+    sarki_reading reading;
+    sarki_read_begin(cache, &query, SARKI_TO_LOOK, &reading);
+    CHECK(reading.entry && sarki_load64_relaxed(word_of(ref_of(1))) == word);
+    CHECK(sarki_settle_locked(cache, ref_of(1)) == last);
+    sarki_read_end(&reading);
+    hit(1);
+    last = sarki_load64_relaxed(&home()->a_last_stamp);
+    word = sarki_load64_relaxed(word_of(ref_of(1)));
     CHECK(sark_cache_contains(cache, &key, sizeof key) == SARK_CACHE_OK);
     CHECK(sark_cache_ttl(cache, &key, sizeof key, &ttl_ms) == SARK_CACHE_OK);
     CHECK(sark_cache_get(cache, &key, sizeof key, NULL, 0, NULL) == SARK_CACHE_SHORT_BUFFER);
@@ -152,9 +182,10 @@ TEST(busy_words_protect)
     hit(1);
     uint32_t ref = ref_of(1), key = 1;
     sarki_lease *lease = home();
-    uint64_t word = sarki_resident_claim(lease, ref), stamp = 0;
+    uint64_t word = sarki_resident_claim(lease, ref);
     CHECK(word != 0 && sarki_resident_claim(lease, ref) == 0);
-    CHECK(!sarki_residents_empty(&cache->leases, ref, &stamp) && stamp == 0);
+    sarki_emptied emptied = sarki_residents_empty(&cache->leases, ref);
+    CHECK(emptied.is_busy && emptied.is_named && emptied.stamp == 0);
     uint64_t now = sarki_stamp_now(&cache->stamps);
     CHECK(sarki_settle_locked(cache, ref) > now);
     hit(1); /* by an ordinary lease */
@@ -178,9 +209,9 @@ TEST(uses_tell_words_apart)
     hit(1);
     uint64_t after = sarki_load64_relaxed(word_of(ref_of(1)));
     CHECK(after == before + SARKI_WORD_USE && (uint32_t)after == (uint32_t)before);
-    uint64_t stamp = 0;
-    CHECK(sarki_residents_empty(&cache->leases, ref_of(1), &stamp));
-    CHECK(stamp == sarki_load64_relaxed(&home()->a_last_stamp));
+    sarki_emptied emptied = sarki_residents_empty(&cache->leases, ref_of(1));
+    CHECK(!emptied.is_busy && !emptied.is_named);
+    CHECK(emptied.stamp == sarki_load64_relaxed(&home()->a_last_stamp));
     hit(1);
     CHECK(sarki_load64_relaxed(word_of(ref_of(1))) == after + SARKI_WORD_USE);
     FINISH(cache);
@@ -193,6 +224,7 @@ int main(void)
     RUN(one_word_for_two);
     RUN(reads_without_effect);
     RUN(busy_words_protect);
+    RUN(taken_words_protect);
     RUN(uses_tell_words_apart);
     return test_summary();
 }
