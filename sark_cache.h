@@ -3483,14 +3483,21 @@ static bool sarki_search_run(sark_cache *cache, sarki_search *search, sarki_fram
 }
 
 /* Removes the victim of the whole cache; its place stays taken.
-   kept  a key that may not be the victim; NULL: none
+   kept   a key that may not be the victim; NULL: none
+   start  when the search began, if it goes on; SARKI_NONE: it begins
    False: there is no entry, or only the kept one. */
+static bool sarki_evict_since(sark_cache *cache, sarki_purpose purpose, const sarki_query *kept,
+                              uint64_t start, sarki_frame *frame)
+{
+    if (sarki_expire_one(cache, frame)) return true;
+    sarki_search search = {purpose, 0, start, kept, 0, 0, 0, false};
+    return sarki_search_run(cache, &search, frame);
+}
+
 static bool sarki_evict(sark_cache *cache, sarki_purpose purpose, const sarki_query *kept,
                         sarki_frame *frame)
 {
-    if (sarki_expire_one(cache, frame)) return true;
-    sarki_search search = {purpose, 0, SARKI_NONE, kept, 0, 0, 0, false};
-    return sarki_search_run(cache, &search, frame);
+    return sarki_evict_since(cache, purpose, kept, SARKI_NONE, frame);
 }
 
 /* Whether some shard has a spare block of this size. Only the victim's shard will be asked for it;
@@ -3503,13 +3510,17 @@ static bool sarki_spare_is_near(const sark_cache *cache, uint32_t granules)
 }
 
 /* Removes the victim, whose place stays taken, if there is a spare block of so many granules where
-   it was. Returns the block; 0: nothing happened. */
-static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, sarki_frame *frame)
+   it was. Returns the block; 0: nothing happened, and *start is when the search began, if it took
+   more than a round: so that the next one goes on and does not do the same again. */
+static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, uint64_t *start,
+                                      sarki_frame *frame)
 {
     if (sarki_load32_relaxed(&cache->memory.a_turn_taken)) return 0; /* order: R1, see >>room */
     if (!sarki_spare_is_near(cache, granules) || sarki_expired_next(cache) >= 0) return 0;
     sarki_search search = {SARKI_FOR_ENTRIES, 0, SARKI_NONE, NULL, 0, granules, 0, false};
-    return sarki_search_run(cache, &search, frame) ? search.spare : 0;
+    bool evicted = sarki_search_run(cache, &search, frame);
+    *start = search.start;
+    return evicted ? search.spare : 0;
 }
 
 /* ---- >>room ----------------------------------------------------------------------------------
@@ -4259,14 +4270,15 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
     if (granules == 0) return SARK_CACHE_TOO_LARGE;
     sark_cache_status status = sarki_write_allowed(cache, write);
     if (status != SARK_CACHE_OK) return status;
+    uint64_t start = SARKI_NONE;
     if (sarki_write_needs_victim(cache, write))
-        write->ref = sarki_evict_for_spare(cache, granules, &write->frame);
+        write->ref = sarki_evict_for_spare(cache, granules, &start, &write->frame);
     bool has_place = write->ref != 0;
     if (!write->ref) write->ref = sarki_room_take(cache, granules, &write->own, &write->frame);
     if (!write->ref) return SARK_CACHE_BUSY;
     sarki_entry_fill(cache, write, layout, value, value_bytes);
     if (!has_place && sarki_write_needs_victim(cache, write))
-        has_place = sarki_evict(cache, SARKI_FOR_ENTRIES, NULL, &write->frame);
+        has_place = sarki_evict_since(cache, SARKI_FOR_ENTRIES, NULL, start, &write->frame);
     status = sarki_write_publish(cache, write, has_place);
     if (status != SARK_CACHE_OK) sarki_memory_give_back(cache, write->ref);
     return status;
