@@ -445,12 +445,14 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 #endif
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#ifndef CLOCK_MONOTONIC
-#error "sark_cache.h: this file needs POSIX clocks: use -std=gnu11 or -D_POSIX_C_SOURCE=200809L"
+/* With -pthread alone glibc declares POSIX of 1995, which has the clock and not the flag. */
+#if !defined(CLOCK_MONOTONIC) || !defined(O_CLOEXEC)
+#error "sark_cache.h: this file needs POSIX: use -std=gnu11 or -D_POSIX_C_SOURCE=200809L"
 #else
 
 /* Unit of memory and of references. Below 16 bytes a free block could not hold its links. */
@@ -866,7 +868,6 @@ static inline uint64_t sarki_add64_relaxed(sarki_a64 *cell, uint64_t value)
    Purpose. What the operating system and the processor give: mutexes, condition variables, one
    thread, clocks, the time-stamp counter, random bytes. The only section that knows targets. */
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -5637,7 +5638,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_YOUNG_STEPS
 #endif
 
-#endif /* CLOCK_MONOTONIC */
+#endif /* POSIX */
 #endif /* SARK_CACHE_IMPLEMENTATION */
 
 /* ------------------------------------------------------------------------------------------------
