@@ -479,7 +479,8 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 /* So often a thread looks whether a shard's lock is free before it sleeps. */
 #define SARKI_SPINS 100u
 
-/* Removed entries wait for a scan in batches of this many, or of 1 / 64 of the region. */
+/* Removed entries wait in a shard for a scan in batches of this many, or of the shard's share of
+   1 / 64 of the region. */
 #define SARKI_RETIRE_BATCH 32u
 
 /* How far the coarse clock may be behind. One tick on an idle machine; in a busy virtual machine
@@ -731,12 +732,6 @@ static inline bool sarki_cas64_acq_rel(sarki_a64 *cell, uint64_t from, uint64_t 
                                                    memory_order_relaxed);
 }
 
-static inline bool sarki_cas64_seq_cst(sarki_a64 *cell, uint64_t from, uint64_t to)
-{
-    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_seq_cst,
-                                                   memory_order_relaxed);
-}
-
 static inline uint64_t sarki_or64_seq_cst(sarki_a64 *cell, uint64_t bits)
 {
     return atomic_fetch_or_explicit(cell, bits, memory_order_seq_cst);
@@ -837,22 +832,17 @@ static inline bool sarki_cas64_acq_rel(sarki_a64 *cell, uint64_t from, uint64_t 
     return sarki_wide_change(cell, &from, 0, to) == from;
 }
 
-static inline bool sarki_cas64_seq_cst(sarki_a64 *cell, uint64_t from, uint64_t to)
-{
-    return sarki_wide_change(cell, &from, 0, to) == from;
-}
-
 static inline uint64_t sarki_or64_seq_cst(sarki_a64 *cell, uint64_t bits)
 {
     uint64_t old = sarki_load64_seq_cst(cell);
-    while (!sarki_cas64_seq_cst(cell, old, old | bits)) old = sarki_load64_seq_cst(cell);
+    while (!sarki_cas64_acq_rel(cell, old, old | bits)) old = sarki_load64_seq_cst(cell);
     return old;
 }
 
 static inline uint64_t sarki_and64_seq_cst(sarki_a64 *cell, uint64_t bits)
 {
     uint64_t old = sarki_load64_seq_cst(cell);
-    while (!sarki_cas64_seq_cst(cell, old, old & bits)) old = sarki_load64_seq_cst(cell);
+    while (!sarki_cas64_acq_rel(cell, old, old & bits)) old = sarki_load64_seq_cst(cell);
     return old;
 }
 
@@ -2252,8 +2242,8 @@ static uint32_t sarki_leases_scan(const sarki_leases *leases, uint32_t *refs)
 
    Access.
    field            | who reads          | who writes                              | order
-   a_words          | slot's threads,    | to BUSY: slot's threads; then its owner | E3, E4, E12,
-                    | writers            | RESIDENT to EMPTY: writers              | E13
+   a_words          | slot's threads,    | to BUSY: slot's threads; then its owner | E4, E12, E13
+                    | writers            | RESIDENT to EMPTY: writers              |
    a_stamp, a_hits  | writers, metrics   | who made the word BUSY                  | R2, then E13
 
    Bounds. A hit tries one word. A writer reads one word a slot; one that was used meanwhile three
@@ -2564,7 +2554,7 @@ static inline void sarki_count_locked(sarki_a64 *counter, uint64_t change)
 }
 
 /* Who finds the lock held looks on for a while: holds are mostly shorter than it takes to sleep and
-   be woken. The line that he looks at has nothing else that the holder needs. */
+   be woken. In the line that he looks at the holder seldom writes anything else. */
 static inline void sarki_shard_lock(sarki_shard *shard)
 {
     sarki_look_on(&shard->a_held);
@@ -2594,6 +2584,7 @@ static inline void sarki_shard_unlock(sarki_shard *shard)
 #ifndef SARKI_REPORTERS
 #define SARKI_REPORTERS 64u
 #endif
+
 /* The memory lock and what it guards. */
 typedef struct sarki_memory {
     sarki_mutex mutex;
@@ -3615,7 +3606,7 @@ static uint32_t sarki_pin_block_locked(const sarki_pin *pin)
 }
 
 /* Sorts references: Shell's method with Ciura's gaps (Best increments for the average case of
-   Shellsort), some 20 steps a reference at the most there can be. */
+   Shellsort), as all pins may be out and the memory lock is held. */
 static void sarki_sort(uint32_t *refs, uint32_t count)
 {
     static const uint16_t gaps[] = {701, 301, 132, 57, 23, 10, 4, 1};
