@@ -462,12 +462,12 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 #define SARKI_LEASE_PROBES 8u
 #define SARKI_RECHECKS 16u
 
-/* An entry that was stamped so many steps of a stamp ago or less (2 to 8 us) is hot: with rarer
-   hits, lines that change processors cost a few per cent at most. A lease that stays on one entry
-   may be taken for another after so many (60 to 260 us). Tests set their own. */
-#ifndef SARKI_HOT_STEPS
-#define SARKI_HOT_STEPS ((uint64_t)1 << 13)
-#define SARKI_YOUNG_STEPS ((uint64_t)1 << 18)
+/* An entry that another slot stamped so long ago or less, in units of stamps (2 to 8 us), is hot:
+   with rarer hits, lines that change processors cost a few per cent at most. A lease that stays on
+   one entry may be taken for another after so many (60 to 260 us). Tests set their own. */
+#ifndef SARKI_HOT_UNITS
+#define SARKI_HOT_UNITS ((uint64_t)1 << 13)
+#define SARKI_YOUNG_UNITS ((uint64_t)1 << 18)
 #endif
 
 /* No lock is held for more moves of entries than this. */
@@ -492,6 +492,11 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 #define SARKI_MAX_SHARDS 256u
 #define SARKI_MAX_LEASES 1024u
 #define SARKI_MAX_PINS 1024u
+
+/* The path of a hit, whose state is to stay in registers, and what stands beside it. */
+#define SARKI_HOT static inline __attribute__((always_inline))
+#define SARKI_COLD static __attribute__((noinline))
+#define SARKI_LIKELY(condition) __builtin_expect(!!(condition), 1)
 
 /* A level-1 assertion: an invariant of O(1) cost, off unless a test turns it on. */
 #ifdef SARKI_ASSERTIONS
@@ -959,10 +964,17 @@ static inline void sarki_wait(sarki_condition *condition, sarki_mutex *mutex)
     sarki_cancel_allow(cancel);
 }
 
-/* A number that no other running thread has. */
+/* A number that no other running thread has: the thread pointer, where it can be had at the cost of
+   a load (psABI of x86-64: the word at fs:0 holds its own address). */
 static inline uintptr_t sarki_thread_id(void)
 {
+#if defined(__x86_64__) && defined(__LP64__)
+    uintptr_t thread;
+    __asm__("mov %%fs:0, %0" : "=r"(thread));
+    return thread;
+#else
     return (uintptr_t)pthread_self();
+#endif
 }
 
 /* Nanoseconds of a clock; -1 where it fails. */
@@ -1157,7 +1169,7 @@ static inline void sarki_hash_short(const unsigned char *key, size_t key_bytes, 
     pair[1] = sarki_read32(key + key_bytes - 4) << 32 | sarki_read32(key + key_bytes - 4 - middle);
 }
 
-static inline uint64_t sarki_hash(const sarki_secret *secret, const void *key, size_t key_bytes)
+SARKI_HOT uint64_t sarki_hash(const sarki_secret *secret, const void *key, size_t key_bytes)
 {
     const unsigned char *at = (const unsigned char *)key;
     const uint64_t *words = secret->words;
@@ -1396,18 +1408,16 @@ static void sarki_arena_create(sarki_arena *arena, uint32_t first, uint32_t end)
    block            | the arena               | the arena            | memory lock
    a_stamp          | writers                 | readers, writers     | atomic, under a lease or lock
    recency.next ... | the shard's writers     | the same             | shard lock
-   recency.layout, sizes, hash, version, key, value                  | immutable once published (E1)
+   recency.header_bytes, sizes, hash, version, key, value            | immutable once published (E1)
    a_deadline       | readers, writers        | touch                | atomic; under the lock
    expiry link      | the shard's writers     | the same             | shard lock
    An entry that was removed belongs to the thread that removed it, then to the retired list. */
 
 typedef struct sarki_link {
-    uint32_t next, prev; /* references of neighbours, in a circle */
-    uint16_t place;      /* wheel slot, or SARKI_IN_FIFO; once removed, the cause */
-    uint16_t layout;     /* recency link only: SARKI_HAS_DEADLINE or 0 */
+    uint32_t next, prev;   /* references of neighbours, in a circle */
+    uint16_t place;        /* wheel slot, or SARKI_IN_FIFO; once removed, the cause */
+    uint16_t header_bytes; /* recency link only: where the key begins; one of the two below */
 } sarki_link;
-
-#define SARKI_HAS_DEADLINE 1u
 
 typedef struct sarki_entry {
     uint32_t block;
@@ -1441,34 +1451,38 @@ static inline void sarki_entry_prefetch(const char *region, uint32_t ref)
     sarki_prefetch(line + 192);
 }
 
+/* Bytes before the key, without and with an expiry part. */
+#define SARKI_PLAIN_HEADER ((uint32_t)sizeof(sarki_entry))
+#define SARKI_TIMED_HEADER ((uint32_t)(sizeof(sarki_entry) + sizeof(sarki_expiry)))
+
+static inline bool sarki_entry_is_timed(const sarki_entry *entry)
+{
+    return entry->recency.header_bytes != SARKI_PLAIN_HEADER;
+}
+
+/* The expiry part of a timed entry. */
 static inline sarki_expiry *sarki_entry_expiry(sarki_entry *entry)
 {
     return (sarki_expiry *)(void *)(entry + 1);
 }
 
-static inline size_t sarki_entry_header_bytes(uint32_t layout)
-{
-    return sizeof(sarki_entry) + (layout & SARKI_HAS_DEADLINE ? sizeof(sarki_expiry) : 0);
-}
-
 /* Granules of a block for such an entry. */
-static inline uint64_t sarki_entry_granules(uint32_t layout, uint64_t key_bytes,
+static inline uint64_t sarki_entry_granules(uint32_t header_bytes, uint64_t key_bytes,
                                             uint64_t value_bytes)
 {
-    uint64_t bytes = sarki_entry_header_bytes(layout) + key_bytes + value_bytes;
-    return (bytes + SARKI_GRANULE - 1) / SARKI_GRANULE;
+    return (header_bytes + key_bytes + value_bytes + SARKI_GRANULE - 1) / SARKI_GRANULE;
 }
 
 /* Granules of an entry's block. */
 static inline uint32_t sarki_entry_size(const sarki_entry *entry)
 {
-    return (uint32_t)sarki_entry_granules(entry->recency.layout, entry->key_bytes,
+    return (uint32_t)sarki_entry_granules(entry->recency.header_bytes, entry->key_bytes,
                                           entry->value_bytes);
 }
 
 static inline unsigned char *sarki_entry_key(sarki_entry *entry)
 {
-    return (unsigned char *)entry + sarki_entry_header_bytes(entry->recency.layout);
+    return (unsigned char *)entry + entry->recency.header_bytes;
 }
 
 static inline unsigned char *sarki_entry_value(sarki_entry *entry)
@@ -1484,7 +1498,7 @@ static inline uint64_t sarki_entry_version(const sarki_entry *entry)
 /* The entry's deadline; SARKI_NEVER where it has none. */
 static inline int64_t sarki_entry_deadline(sarki_entry *entry)
 {
-    if (!(entry->recency.layout & SARKI_HAS_DEADLINE)) return SARKI_NEVER;
+    if (!sarki_entry_is_timed(entry)) return SARKI_NEVER;
     /* order: R4 the lease or lock that protects the entry; touch may change it meanwhile */
     return (int64_t)sarki_load64_relaxed(&sarki_entry_expiry(entry)->a_deadline);
 }
@@ -1759,10 +1773,10 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, uint32_t *heads,
    Purpose. A number for each hit and insert that says which came first. The processor's counter
    where it is invariant and fine enough, else one shared atomic counter. Never the cache's clock.
 
-   Layout. Multiples of 4; the lowest bits of an entry's stamp are flags. PLACED: written by an
-   insert, or by a writer that has placed the entry by this stamp; a hit clears it. MARKED: there
-   may be a later stamp beside a lease (>>resident). PLACED and not MARKED: nobody touched the entry
-   since.
+   Layout. Multiples of 16; below them an entry's stamp has flags, and two bits of the number of
+   the slot that gave it (>>lease). PLACED: written by an insert, or by a writer that has placed the
+   entry by this stamp; a hit clears it. MARKED: there may be a later stamp beside a lease
+   (>>resident). PLACED and not MARKED: nobody touched the entry since.
 
    Invariants. T1 the stamps that one lease slot (to one thread) or one shard hands out grow
    strictly.
@@ -1774,16 +1788,23 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, uint32_t *heads,
 #define SARKI_PLACED ((uint64_t)1)
 #define SARKI_MARKED ((uint64_t)2)
 #define SARKI_STAMP_FLAGS ((uint64_t)3)
-#define SARKI_STAMP_STEP ((uint64_t)4)
+#define SARKI_STAMP_SLOT ((uint64_t)12)
+#define SARKI_STAMP_STEP ((uint64_t)16)
 
 typedef struct sarki_stamps {
     int shift; /* of the processor's counter; -1: use a_count */
     sarki_a64 a_count;
 } sarki_stamps;
 
+/* A stamp without what stands below it: the key of an entry in the order of recency. */
+static inline uint64_t sarki_stamp_key(uint64_t stamp)
+{
+    return stamp & ~(SARKI_STAMP_STEP - 1);
+}
+
 static inline uint64_t sarki_stamp_now(sarki_stamps *stamps)
 {
-    if (stamps->shift >= 0) return sarki_counter() << stamps->shift & ~SARKI_STAMP_FLAGS;
+    if (stamps->shift >= 0) return sarki_stamp_key(sarki_counter() << stamps->shift);
     /* order: R1, unique by itself */
     return sarki_add64_relaxed(&stamps->a_count, SARKI_STAMP_STEP) + SARKI_STAMP_STEP;
 }
@@ -1827,11 +1848,23 @@ static inline bool sarki_stamp_is_placed(uint64_t stamp)
     return (stamp & SARKI_STAMP_FLAGS) == SARKI_PLACED;
 }
 
-/* A stamp without its flags: the key of an entry in the order of recency. */
-static inline uint64_t sarki_stamp_key(uint64_t stamp)
+/* The stamp of a slot. */
+static inline uint64_t sarki_stamp_from(uint64_t stamp, uint32_t slot)
 {
-    return stamp & ~SARKI_STAMP_FLAGS;
+    return stamp | (uint64_t)(slot << 2 & SARKI_STAMP_SLOT);
 }
+
+/* Whether an entry whose last stamp this was is hit by several threads all the time, of which one
+   has a new stamp now. */
+static inline bool sarki_stamp_is_hot(uint64_t last, uint64_t stamp)
+{
+    if (((last ^ stamp) & (SARKI_STAMP_SLOT | SARKI_STAMP_FLAGS)) == 0) return false;
+    return (last & SARKI_MARKED) || (!(last & SARKI_PLACED) && stamp < last + SARKI_HOT_UNITS);
+}
+
+#ifndef SARKI_IS_HOT
+#define SARKI_IS_HOT(last, stamp) sarki_stamp_is_hot((last), (stamp))
+#endif
 
 /* ---- >>index ---------------------------------------------------------------------------------
 
@@ -1911,18 +1944,22 @@ static inline uint64_t sarki_tags_apart(const sarki_bucket *bucket, uint32_t wor
     return apart | (uint64_t)(sarki_load32_relaxed(&bucket->a_tags[word + 1]) ^ pair) << 32;
 }
 
-/* The slots of a bucket whose tag this is. Four tags are compared at a time: adding 0x7fff carries
-   into the highest bit of a 16-bit lane unless the lane is zero. Bit 16 * l + w of the result
-   stands for slot 4 * w + l. */
-static inline uint64_t sarki_bucket_match(const sarki_bucket *bucket, uint32_t tag)
+/* Which of four slots have a tag, from a group of slots on. Adding 0x7fff carries into the highest
+   bit of a 16-bit lane unless the lane is zero. */
+static inline uint64_t sarki_group_match(const sarki_bucket *bucket, uint32_t group, uint32_t pair)
 {
     const uint64_t low_bits = 0x7fff7fff7fff7fffu;
-    uint64_t matches = 0;
-    for (uint32_t group = 0; group * 4 < SARKI_SLOTS; group++) {
-        uint64_t apart = sarki_tags_apart(bucket, 2 * group, tag << 16 | tag);
-        matches |= ~(((apart & low_bits) + low_bits) | apart | low_bits) >> 15 << group;
-    }
-    return matches;
+    if (group * 4 >= SARKI_SLOTS) return 0;
+    uint64_t apart = sarki_tags_apart(bucket, 2 * group, pair);
+    return ~(((apart & low_bits) + low_bits) | apart | low_bits) >> 15 << group;
+}
+
+/* The slots of a bucket whose tag this is. Bit 16 * l + g stands for slot 4 * g + l. */
+static inline uint64_t sarki_bucket_match(const sarki_bucket *bucket, uint32_t tag)
+{
+    uint32_t pair = tag << 16 | tag;
+    return sarki_group_match(bucket, 0, pair) | sarki_group_match(bucket, 1, pair) |
+           sarki_group_match(bucket, 2, pair);
 }
 
 /* The first slot of a match. */
@@ -2090,7 +2127,7 @@ typedef struct sarki_leases {
     char *slots;            /* lease_count slots, spacing apart */
     sarki_pin *pins;
     sarki_a32 *a_hints;     /* thread tag << 16 | slot + 1 */
-    uint32_t lease_count, pin_count, hint_bits;
+    uint32_t lease_count, pin_count, hint_mask;
     bool has_residents;
     size_t spacing;
     sarki_a32 a_slots_used; /* slots at and above were never claimed */
@@ -2110,7 +2147,7 @@ static inline uint32_t sarki_thread_hash(void)
 
 static inline sarki_a32 *sarki_hint_at(const sarki_leases *leases, uint32_t thread, uint32_t probe)
 {
-    return &leases->a_hints[(thread + probe) & ((1u << leases->hint_bits) - 1)];
+    return &leases->a_hints[(thread + probe) & leases->hint_mask];
 }
 
 /* Makes a slot the thread's home. */
@@ -2133,7 +2170,7 @@ static void sarki_home_assign(sarki_leases *leases, uint32_t thread, uint32_t sl
 }
 
 /* Gives a thread the next home in turn. */
-static uint32_t sarki_home_next(sarki_leases *leases, uint32_t thread)
+SARKI_COLD uint32_t sarki_home_next(sarki_leases *leases, uint32_t thread)
 {
     /* order: R1 it only spreads threads */
     uint32_t slot = sarki_add32_relaxed(&leases->a_next_home, 1) % leases->lease_count;
@@ -2142,7 +2179,7 @@ static uint32_t sarki_home_next(sarki_leases *leases, uint32_t thread)
 }
 
 /* The slot that a thread tries first. */
-static inline uint32_t sarki_home(sarki_leases *leases, uint32_t thread)
+SARKI_HOT uint32_t sarki_home(sarki_leases *leases, uint32_t thread)
 {
     for (uint32_t probe = 0; probe < SARKI_HINT_PROBES; probe++) {
         uint32_t hint = sarki_load32_acquire(sarki_hint_at(leases, thread, probe)); /* order: E7 */
@@ -2152,8 +2189,8 @@ static inline uint32_t sarki_home(sarki_leases *leases, uint32_t thread)
 }
 
 /* Claims another slot than a home that is taken, and makes it the home. NULL after 8 probes. */
-static sarki_lease *sarki_lease_claim_elsewhere(sarki_leases *leases, uint32_t thread,
-                                                uint32_t home, uint32_t ref)
+SARKI_COLD sarki_lease *sarki_lease_claim_elsewhere(sarki_leases *leases, uint32_t thread,
+                                                    uint32_t home, uint32_t ref)
 {
     for (uint32_t probe = 1; probe < SARKI_LEASE_PROBES; probe++) {
         uint32_t slot = (home + probe) % leases->lease_count;
@@ -2166,7 +2203,7 @@ static sarki_lease *sarki_lease_claim_elsewhere(sarki_leases *leases, uint32_t t
 }
 
 /* Somebody else was here last: after a few times the thread looks for another home. */
-static void sarki_lease_shared(sarki_leases *leases, sarki_lease *lease, uint32_t thread)
+SARKI_COLD void sarki_lease_shared(sarki_leases *leases, sarki_lease *lease, uint32_t thread)
 {
     /* order: R2 the lease is held */
     uint32_t strangers = sarki_load32_relaxed(&lease->a_strangers) + 1;
@@ -2176,13 +2213,13 @@ static void sarki_lease_shared(sarki_leases *leases, sarki_lease *lease, uint32_
 }
 
 /* Publishes that the calling thread is about to read ref. NULL: no slot is free. */
-static inline sarki_lease *sarki_lease_claim(sarki_leases *leases, uint32_t thread, uint32_t home,
-                                             uint32_t ref)
+SARKI_HOT sarki_lease *sarki_lease_claim(sarki_leases *leases, uint32_t thread, uint32_t home,
+                                         uint32_t ref)
 {
     sarki_lease *lease = sarki_lease_at(leases, home);
-    if (!sarki_cas32_seq_cst(&lease->a_ref, 0, ref)) /* order: E3 needed on x86 too */
+    if (!SARKI_LIKELY(sarki_cas32_seq_cst(&lease->a_ref, 0, ref))) /* order: E3, on x86 too */
         return sarki_lease_claim_elsewhere(leases, thread, home, ref);
-    if (sarki_load32_relaxed(&lease->a_owner) != thread) /* order: R2 the lease is held */
+    if (!SARKI_LIKELY(sarki_load32_relaxed(&lease->a_owner) == thread)) /* order: R2 it is held */
         sarki_lease_shared(leases, lease, thread);
     return lease;
 }
@@ -2326,7 +2363,7 @@ static bool sarki_resident_settle_in(const sarki_leases *leases, sarki_lease *le
     uint32_t before = sarki_word_ref(word);
     if (((uint32_t)word & SARKI_WORD_BUSY) || before == ref) return false;
     uint64_t before_stamp = sarki_load64_relaxed(&way->a_stamp); /* order: R3 the swap */
-    if (before && stamp < before_stamp + SARKI_YOUNG_STEPS) return false;
+    if (before && stamp < before_stamp + SARKI_YOUNG_UNITS) return false;
     uint64_t taken = sarki_word_of(word, before, SARKI_WORD_TAKEN);
     if (!sarki_cas64_acq_rel(a_word, word, taken)) return false; /* order: E13 */
     if (before) { /* its memory is still its own: H2 */
@@ -2407,10 +2444,9 @@ static uint64_t sarki_resident_gather(const sarki_leases *leases, sarki_stamps *
 /* What a reader is about: only a hit may use a resident word, as that counts as a touch. */
 typedef enum sarki_intent { SARKI_TO_LOOK, SARKI_TO_HIT, SARKI_TO_PIN } sarki_intent;
 
-/* How a reader protects what it reads: by a lease, a resident word or a pin, or by the lock of the
-   key's shard. */
+/* How a reader protects what it reads: by a lease, a resident word or a pin. */
 typedef struct sarki_hold {
-    sarki_a32 *a_ref;   /* of the lease or pin; NULL: none yet, or another of these */
+    sarki_a32 *a_ref;   /* of the lease or pin; NULL: none yet, or a resident word */
     sarki_lease *lease; /* where a_ref is a lease's, or the word is in its slot */
     sarki_pin *pin;     /* where a_ref is a pin's */
     sarki_a64 *a_word;  /* of the resident; NULL: it is not used */
@@ -2419,18 +2455,14 @@ typedef struct sarki_hold {
     sarki_intent intent;
 } sarki_hold;
 
-static inline void sarki_hold_begin(sarki_leases *leases, sarki_intent intent, sarki_hold *hold)
+SARKI_HOT sarki_hold sarki_hold_begin(sarki_leases *leases, sarki_intent intent)
 {
-    hold->a_ref = NULL;
-    hold->lease = NULL;
-    hold->pin = NULL;
-    hold->a_word = NULL;
-    hold->thread = sarki_thread_hash();
-    hold->home = sarki_home(leases, hold->thread);
-    hold->intent = intent;
+    sarki_hold hold = {NULL, NULL, NULL, NULL, 0, sarki_thread_hash(), 0, intent};
+    hold.home = sarki_home(leases, hold.thread);
+    return hold;
 }
 
-static inline void sarki_hold_end(sarki_hold *hold)
+SARKI_HOT void sarki_hold_end(sarki_hold *hold)
 {
     if (hold->a_ref) sarki_store32_release(hold->a_ref, 0); /* order: E5, weakly ordered CPUs */
     if (hold->a_word) sarki_store64_release(hold->a_word, hold->word); /* order: E5, E13 */
@@ -2439,10 +2471,10 @@ static inline void sarki_hold_end(sarki_hold *hold)
 }
 
 /* Protects an entry that has a resident word in the reader's home slot; false: it has none. */
-static inline bool sarki_hold_resident(sarki_leases *leases, sarki_hold *hold, uint32_t ref)
+SARKI_HOT bool sarki_hold_resident(sarki_leases *leases, sarki_hold *hold, uint32_t ref)
 {
     sarki_lease *lease = sarki_lease_at(leases, hold->home);
-    if (!leases->has_residents || hold->intent != SARKI_TO_HIT) return false;
+    if (hold->intent != SARKI_TO_HIT || !leases->has_residents) return false;
     hold->word = sarki_resident_claim(lease, ref);
     if (!hold->word) return false;
     hold->lease = lease;
@@ -2451,7 +2483,7 @@ static inline bool sarki_hold_resident(sarki_leases *leases, sarki_hold *hold, u
 }
 
 /* Publishes that ref is about to be read; false where no lease or pin is free. */
-static inline bool sarki_hold_ref(sarki_leases *leases, sarki_hold *hold, uint32_t ref)
+SARKI_HOT bool sarki_hold_ref(sarki_leases *leases, sarki_hold *hold, uint32_t ref)
 {
     if (hold->a_ref) {
         sarki_store32_seq_cst(hold->a_ref, ref); /* order: E3 needed on x86 too */
@@ -2461,33 +2493,60 @@ static inline bool sarki_hold_ref(sarki_leases *leases, sarki_hold *hold, uint32
     if (hold->intent == SARKI_TO_PIN) {
         hold->pin = sarki_pin_claim(leases, ref);
         if (hold->pin) hold->a_ref = &hold->pin->a_ref;
-    } else if (!sarki_hold_resident(leases, hold, ref)) {
-        hold->lease = sarki_lease_claim(leases, hold->thread, hold->home, ref);
-        if (hold->lease) hold->a_ref = &hold->lease->a_ref;
+        return hold->pin != NULL;
     }
-    return hold->a_ref || hold->a_word;
+    if (sarki_hold_resident(leases, hold, ref)) return true;
+    hold->lease = sarki_lease_claim(leases, hold->thread, hold->home, ref);
+    if (hold->lease) hold->a_ref = &hold->lease->a_ref;
+    return hold->lease != NULL;
 }
 
+/* FOUND: the entry is protected by the hold and was in the index at the re-check. ABSENT: the key
+   was absent at some moment, or is not where it was looked for. AGAIN: the index changed under the
+   re-check. */
 typedef enum sarki_found { SARKI_FOUND, SARKI_ABSENT, SARKI_AGAIN, SARKI_NO_LEASE } sarki_found;
 
-/* One lookup. FOUND: *ref is protected by the hold and was in the index at the re-check. ABSENT:
-   the key was absent at some moment. AGAIN: the index changed under the re-check. */
-static inline sarki_found sarki_find_once(const sarki_index *index, const char *region,
-                                          sarki_leases *leases, const sarki_query *query,
-                                          sarki_hold *hold, uint32_t *ref)
+/* Looks at a slot with the right tag. */
+SARKI_HOT sarki_found sarki_find_at(const sarki_a32 *a_ref, const char *region,
+                                    sarki_leases *leases, const sarki_query *query,
+                                    sarki_hold *hold, uint32_t *ref)
+{
+    *ref = sarki_load32_relaxed(a_ref); /* order: R3 the re-check */
+    if (*ref <= SARKI_CLAIMED) return SARKI_ABSENT;
+    sarki_entry_prefetch(region, *ref);
+    if (!sarki_hold_ref(leases, hold, *ref)) return SARKI_NO_LEASE;
+    if (sarki_load32_seq_cst(a_ref) != *ref) return SARKI_AGAIN; /* order: E1, E2 */
+    bool is_it = sarki_entry_has_key(sarki_entry_at(region, *ref), query->key, query->key_bytes);
+    return is_it ? SARKI_FOUND : SARKI_ABSENT;
+}
+
+/* Looks only at the first slot with the right tag in the key's home, where most keys are. AGAIN
+   where that does not tell. */
+SARKI_HOT sarki_found sarki_find_first(const sarki_index *index, const char *region,
+                                       sarki_leases *leases, const sarki_query *query,
+                                       sarki_hold *hold, uint32_t *ref)
+{
+    const sarki_bucket *bucket = &index->buckets[sarki_index_home(index, query->hash)];
+    uint64_t matches = sarki_bucket_match(bucket, query->tag);
+    if (!matches) /* order: R3 leads to refs */
+        return sarki_load32_relaxed(&bucket->a_overflow) == 0 ? SARKI_ABSENT : SARKI_AGAIN;
+    const sarki_a32 *a_ref = &bucket->a_refs[sarki_match_slot(matches)];
+    sarki_found found = sarki_find_at(a_ref, region, leases, query, hold, ref);
+    return found == SARKI_FOUND ? found : SARKI_AGAIN;
+}
+
+/* One lookup. */
+static sarki_found sarki_find_once(const sarki_index *index, const char *region,
+                                   sarki_leases *leases, const sarki_query *query,
+                                   sarki_hold *hold, uint32_t *ref)
 {
     uint32_t b = sarki_index_home(index, query->hash);
     for (uint32_t hops = 0; hops < index->bucket_count; hops++) {
         const sarki_bucket *bucket = &index->buckets[b];
         for (uint64_t m = sarki_bucket_match(bucket, query->tag); m; m &= m - 1) {
             const sarki_a32 *a_ref = &bucket->a_refs[sarki_match_slot(m)];
-            *ref = sarki_load32_relaxed(a_ref); /* order: R3 the re-check */
-            if (*ref <= SARKI_CLAIMED) continue;
-            sarki_entry_prefetch(region, *ref);
-            if (!sarki_hold_ref(leases, hold, *ref)) return SARKI_NO_LEASE;
-            if (sarki_load32_seq_cst(a_ref) != *ref) return SARKI_AGAIN; /* order: E1, E2 */
-            if (sarki_entry_has_key(sarki_entry_at(region, *ref), query->key, query->key_bytes))
-                return SARKI_FOUND;
+            sarki_found found = sarki_find_at(a_ref, region, leases, query, hold, ref);
+            if (found != SARKI_ABSENT) return found;
         }
         if (sarki_load32_relaxed(&bucket->a_overflow) == 0) return SARKI_ABSENT; /* order: R3 */
         b = sarki_index_next(index, b);
@@ -2681,7 +2740,7 @@ static inline sarki_entry *sarki_entry_of(const sark_cache *cache, uint32_t ref)
     return sarki_entry_at(cache->region, ref);
 }
 
-static inline sarki_query sarki_query_of(const sark_cache *cache, const void *key, size_t key_bytes)
+SARKI_HOT sarki_query sarki_query_of(const sark_cache *cache, const void *key, size_t key_bytes)
 {
     uint64_t hash = SARKI_HASH(&cache->secret, key, key_bytes);
     sarki_query query = {key, key_bytes, (uint32_t)(hash >> 32), (uint32_t)(hash & 0xffffu)};
@@ -2718,29 +2777,31 @@ static inline int64_t sarki_now_fine(const sark_cache *cache)
     return cache->config.clock.now_ms ? sarki_now(cache) : sarki_fine_ns();
 }
 
-/* The same, precise where a deadline is so near that the coarse clock may lag behind it. The
-   coarse clock costs a tenth of the precise one, and lets cache misses of consecutive hits
+/* The coarse time, made precise where a deadline is so near that the coarse clock may lag behind
+   it. The coarse clock costs a tenth of the precise one, and lets cache misses of consecutive hits
    overlap. */
-static inline int64_t sarki_now_near(const sark_cache *cache, int64_t deadline)
+static int64_t sarki_now_near(const sark_cache *cache, int64_t now, int64_t deadline)
 {
-    int64_t now = sarki_now(cache);
     if (now < 0 || now >= deadline || deadline - now > cache->coarse_lag) return now;
     return sarki_now_fine(cache);
 }
 
-/* Whether a deadline has passed; where the clock fails every one has. */
-static inline bool sarki_deadline_passed(const sark_cache *cache, int64_t deadline)
+/* Whether a deadline has passed, where that does not show at first sight. */
+SARKI_COLD bool sarki_deadline_passed(const sark_cache *cache, int64_t now, int64_t deadline)
 {
     if (deadline == SARKI_NEVER) return false;
-    int64_t now = sarki_now_near(cache, deadline);
+    now = sarki_now_near(cache, now, deadline);
     return now < 0 || now >= deadline;
 }
 
 /* Whether an entry has expired, for readers and writers. The clock is read after the entry was
-   found, and only if need be. */
-static inline bool sarki_entry_expired(const sark_cache *cache, sarki_entry *entry)
+   found, and only if need be; where it fails every deadline has passed. */
+SARKI_HOT bool sarki_entry_expired(const sark_cache *cache, sarki_entry *entry)
 {
-    return sarki_deadline_passed(cache, sarki_entry_deadline(entry));
+    if (!sarki_entry_is_timed(entry)) return false;
+    int64_t deadline = sarki_entry_deadline(entry), now = sarki_now(cache);
+    if (SARKI_LIKELY(now >= 0 && deadline - now > cache->coarse_lag)) return false;
+    return sarki_deadline_passed(cache, now, deadline);
 }
 
 /* Entries in the index. */
@@ -3350,7 +3411,8 @@ static int64_t sarki_next_deadline(const sark_cache *cache)
 static int64_t sarki_expired_next(const sark_cache *cache)
 {
     if (sarki_load32_relaxed(&cache->a_uses_deadlines) == 0) return -1; /* order: R1 a hint */
-    int64_t next = sarki_next_deadline(cache), now = sarki_now_near(cache, next);
+    int64_t next = sarki_next_deadline(cache);
+    int64_t now = sarki_now_near(cache, sarki_now(cache), next);
     return next <= now ? now : -1;
 }
 
@@ -3769,6 +3831,7 @@ static uint32_t sarki_room_take(sark_cache *cache, uint32_t granules, const sark
 
 /* What a read found, and what protects it. */
 typedef struct sarki_reading {
+    sarki_query query;
     sarki_hold hold;
     sarki_shard *locked; /* the shard whose lock is held instead; NULL: the hold protects */
     sarki_entry *entry;  /* NULL: absent */
@@ -3777,43 +3840,68 @@ typedef struct sarki_reading {
 } sarki_reading;
 
 /* Reads under the lock of the key's shard. */
-static void sarki_read_locked(sark_cache *cache, const sarki_query *query, sarki_reading *reading)
+static void sarki_read_locked(sark_cache *cache, sarki_reading *reading)
 {
     sarki_spot spot;
-    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query->tag)];
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, reading->query.tag)];
     sarki_hold_end(&reading->hold);
     sarki_shard_lock(shard);
     sarki_count_locked(&shard->a_fallbacks, 1);
     reading->locked = shard;
-    reading->ref = sarki_index_find_locked(&cache->index, cache->region, query, &spot);
-    reading->entry = reading->ref ? sarki_entry_of(cache, reading->ref) : NULL;
-    if (!reading->ref || reading->hold.intent != SARKI_TO_PIN) return;
-    reading->no_pin = !sarki_hold_ref(&cache->leases, &reading->hold, reading->ref);
-    if (reading->no_pin) reading->entry = NULL;
+    reading->ref = sarki_index_find_locked(&cache->index, cache->region, &reading->query, &spot);
+    if (reading->ref && reading->hold.intent == SARKI_TO_PIN)
+        reading->no_pin = !sarki_hold_ref(&cache->leases, &reading->hold, reading->ref);
+    if (reading->ref && !reading->no_pin) reading->entry = sarki_entry_of(cache, reading->ref);
 }
 
-/* Finds the entry of a key and protects it until sarki_read_end. */
-static inline void sarki_read_begin(sark_cache *cache, const sarki_query *query,
-                                    sarki_intent intent, sarki_reading *reading)
+static inline sarki_reading sarki_reading_of(sark_cache *cache, sarki_query query,
+                                             sarki_intent intent)
 {
-    sarki_hold_begin(&cache->leases, intent, &reading->hold);
-    reading->locked = NULL;
-    reading->entry = NULL;
-    reading->ref = 0;
-    reading->no_pin = false;
+    sarki_reading reading = {query, sarki_hold_begin(&cache->leases, intent), NULL, NULL, 0, false};
+    return reading;
+}
+
+/* Reads where the first look does not tell, from the beginning. */
+SARKI_COLD sarki_reading sarki_read_anew(sark_cache *cache, sarki_query query, sarki_intent intent)
+{
+    sarki_reading reading = sarki_reading_of(cache, query, intent);
     for (uint32_t tries = 0; SARKI_WIDE && tries < SARKI_RECHECKS; tries++) {
-        sarki_found found = sarki_find_once(&cache->index, cache->region, &cache->leases, query,
-                                            &reading->hold, &reading->ref);
-        if (found == SARKI_FOUND) reading->entry = sarki_entry_of(cache, reading->ref);
-        if (found == SARKI_FOUND || found == SARKI_ABSENT) return;
-        reading->no_pin = found == SARKI_NO_LEASE && intent == SARKI_TO_PIN;
-        if (reading->no_pin) return;
+        sarki_found found = sarki_find_once(&cache->index, cache->region, &cache->leases,
+                                            &reading.query, &reading.hold, &reading.ref);
+        if (found == SARKI_FOUND) reading.entry = sarki_entry_of(cache, reading.ref);
+        if (found == SARKI_FOUND || found == SARKI_ABSENT) return reading;
+        reading.no_pin = found == SARKI_NO_LEASE && reading.hold.intent == SARKI_TO_PIN;
+        if (reading.no_pin) return reading;
         if (found == SARKI_NO_LEASE) break;
     }
-    sarki_read_locked(cache, query, reading);
+    sarki_read_locked(cache, &reading);
+    return reading;
 }
 
-static inline void sarki_read_end(sarki_reading *reading)
+/* Finds the entry of a key and protects it until sarki_read_end. What leaves the common path does so
+   by values: then all that a hit needs stays in registers. */
+SARKI_HOT sarki_reading sarki_read_begin(sark_cache *cache, const void *key, size_t key_bytes,
+                                         sarki_intent intent)
+{
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_reading reading = sarki_reading_of(cache, query, intent);
+    sarki_found found = SARKI_AGAIN;
+    if (SARKI_WIDE)
+        found = sarki_find_first(&cache->index, cache->region, &cache->leases, &query,
+                                 &reading.hold, &reading.ref);
+    if (SARKI_LIKELY(found == SARKI_FOUND)) reading.entry = sarki_entry_of(cache, reading.ref);
+    if (SARKI_LIKELY(found != SARKI_AGAIN)) return reading;
+    sarki_hold_end(&reading.hold);
+    return sarki_read_anew(cache, query, intent);
+}
+
+/* The same for a look, which is no hit. */
+static sarki_reading sarki_look_begin(sark_cache *cache, const void *key, size_t key_bytes)
+{
+    return sarki_read_begin(cache, key, key_bytes, SARKI_TO_LOOK);
+}
+
+SARKI_HOT void sarki_read_end(sarki_reading *reading)
 {
     sarki_hold_end(&reading->hold);
     if (reading->locked) sarki_shard_unlock(reading->locked);
@@ -3825,45 +3913,67 @@ static inline sarki_lease *sarki_home_lease(sark_cache *cache, const sarki_readi
 }
 
 /* A hit whose lease stays in the slot. */
-static inline void sarki_hit_resident(sark_cache *cache, sarki_reading *reading)
+static void sarki_hit_resident(sark_cache *cache, sarki_lease *lease, sarki_entry *entry,
+                               uint32_t ref)
 {
-    sarki_lease *lease = reading->hold.lease;
-    sarki_resident *way = &sarki_residents_of(lease)->ways[sarki_resident_way(reading->ref)];
-    sarki_resident_touch(way, reading->entry,
-                         sarki_stamp_next(&cache->stamps, &lease->a_last_stamp));
-    reading->hold.word += SARKI_WORD_USE;
+    sarki_resident *way = &sarki_residents_of(lease)->ways[sarki_resident_way(ref)];
+    sarki_resident_touch(way, entry, sarki_stamp_next(&cache->stamps, &lease->a_last_stamp));
 }
 
-/* A hit by an ordinary lease. Where it was stamped just before, the lease stays from now on. */
-static inline void sarki_hit_leased(sark_cache *cache, sarki_reading *reading)
+/* A hit by an ordinary lease on an entry that others hit all the time: the lease stays from now on.
+   False: it does not, and the hit is not counted yet. */
+SARKI_COLD bool sarki_hit_hot(sark_cache *cache, sarki_lease *lease, sarki_entry *entry,
+                              uint32_t ref, uint64_t stamp)
 {
-    sarki_lease *lease = reading->hold.lease;
-    sarki_entry *entry = reading->entry;
-    uint64_t stamp = sarki_stamp_next(&cache->stamps, &lease->a_last_stamp);
-    uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: R1 a hint */
-    bool is_hot = cache->leases.has_residents && stamp < last + SARKI_HOT_STEPS;
-    if (is_hot && sarki_resident_settle_in(&cache->leases, lease, entry, reading->ref, stamp))
-        return;
-    if (last & SARKI_MARKED) sarki_entry_raise(entry, stamp);
-    else sarki_entry_touch(entry, stamp);
+    if (cache->leases.has_residents &&
+        sarki_resident_settle_in(&cache->leases, lease, entry, ref, stamp))
+        return true;
+    sarki_entry_raise(entry, stamp);
+    return false;
+}
+
+/* A hit by an ordinary lease. */
+SARKI_HOT void sarki_hit_leased(sark_cache *cache, const sarki_hold *hold, sarki_entry *entry,
+                                uint32_t ref)
+{
+    sarki_lease *lease = hold->lease;
+    uint64_t stamp = sarki_stamp_from(sarki_stamp_next(&cache->stamps, &lease->a_last_stamp),
+                                      hold->home);
+    uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: R1, see >>stamp */
+    if (!SARKI_LIKELY(!SARKI_IS_HOT(last, stamp))) {
+        if (sarki_hit_hot(cache, lease, entry, ref, stamp)) return;
+    } else if (last < stamp) {
+        sarki_store64_relaxed(&entry->a_stamp, stamp); /* order: R1 */
+    }
     uint64_t hits = sarki_load64_relaxed(&lease->a_hits); /* order: R2 the lease is held */
     sarki_store64_relaxed(&lease->a_hits, hits + 1);      /* order: R1, R2 */
 }
 
-/* Counts a hit and makes the entry the most recently used. */
-static inline void sarki_read_hit(sark_cache *cache, sarki_reading *reading)
+/* A hit under the lock of the shard, or by a pin. */
+SARKI_COLD void sarki_hit_otherwise(sark_cache *cache, sarki_shard *locked, sarki_lease *home,
+                                    sarki_entry *entry)
 {
-    if (!reading->locked && reading->hold.a_word) {
-        sarki_hit_resident(cache, reading);
-    } else if (!reading->locked && reading->hold.lease) {
-        sarki_hit_leased(cache, reading);
-    } else if (reading->locked) {
-        sarki_shard *shard = reading->locked;
-        sarki_entry_touch(reading->entry, sarki_stamp_next(&cache->stamps, &shard->a_last_stamp));
-        sarki_count_locked(&shard->a_hits, 1);
+    if (locked) {
+        sarki_entry_touch(entry, sarki_stamp_next(&cache->stamps, &locked->a_last_stamp));
+        sarki_count_locked(&locked->a_hits, 1);
     } else {
-        sarki_entry_touch(reading->entry, sarki_stamp_now(&cache->stamps));
-        sarki_add64_relaxed(&sarki_home_lease(cache, reading)->a_pin_hits, 1); /* order: R1 */
+        sarki_entry_touch(entry, sarki_stamp_now(&cache->stamps));
+        sarki_add64_relaxed(&home->a_pin_hits, 1); /* order: R1 */
+    }
+}
+
+/* Counts a hit and makes the entry the most recently used. */
+SARKI_HOT void sarki_read_hit(sark_cache *cache, sarki_reading *reading)
+{
+    sarki_hold *hold = &reading->hold;
+    if (SARKI_LIKELY(hold->lease && hold->a_ref)) {
+        sarki_hit_leased(cache, hold, reading->entry, reading->ref);
+    } else if (hold->a_word) {
+        sarki_hit_resident(cache, hold->lease, reading->entry, reading->ref);
+        hold->word += SARKI_WORD_USE;
+    } else {
+        sarki_hit_otherwise(cache, reading->locked, sarki_home_lease(cache, reading),
+                            reading->entry);
     }
 }
 
@@ -3905,27 +4015,41 @@ static sark_cache_status sarki_refuse(sark_cache *cache, sark_cache_status statu
 static int64_t sarki_latency_begin(sark_cache *cache);
 static void sarki_latency_end(sark_cache *cache, int64_t begin_ns, int kind);
 
-/* get, and peek where counted is false. */
-static inline sark_cache_status sarki_get(sark_cache *cache, const void *key, size_t key_bytes,
-                                          void *value, size_t value_capacity, size_t *value_bytes,
-                                          bool counted)
+/* What is wrong with a key and a buffer; OK: nothing. */
+static inline sark_cache_status sarki_get_status(const sark_cache *cache, const void *key,
+                                                 size_t key_bytes, const void *value,
+                                                 size_t value_capacity)
 {
-    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
-    if (status == SARK_CACHE_OK && !value && value_capacity > 0) status = SARK_CACHE_BAD_ARGUMENT;
-    if (status != SARK_CACHE_OK) return counted ? sarki_refuse(cache, status) : status;
-    int64_t begin_ns = counted && cache->histograms ? sarki_latency_begin(cache) : 0;
-    sarki_query query = sarki_query_of(cache, key, key_bytes);
-    sarki_reading reading;
-    sarki_read_begin(cache, &query, counted ? SARKI_TO_HIT : SARKI_TO_LOOK, &reading);
-    status = SARK_CACHE_MISS;
-    if (reading.entry && !sarki_entry_expired(cache, reading.entry)) {
-        status = sarki_value_copy(reading.entry, value, value_capacity, value_bytes);
-        if (counted && status == SARK_CACHE_OK) sarki_read_hit(cache, &reading);
+    if (!value && value_capacity > 0) return SARK_CACHE_BAD_ARGUMENT;
+    return sarki_key_status(cache, key, key_bytes);
+}
+
+/* A get whose arguments are right. */
+SARKI_HOT sark_cache_status sarki_get(sark_cache *cache, const void *key, size_t key_bytes,
+                                      void *value, size_t value_capacity, size_t *value_bytes)
+{
+    sarki_reading reading = sarki_read_begin(cache, key, key_bytes, SARKI_TO_HIT);
+    if (!reading.entry || sarki_entry_expired(cache, reading.entry)) {
+        sarki_read_end(&reading);
+        sarki_read_miss(cache, &reading);
+        return SARK_CACHE_MISS;
     }
+    sark_cache_status status =
+        sarki_value_copy(reading.entry, value, value_capacity, value_bytes);
+    if (SARKI_LIKELY(status == SARK_CACHE_OK)) sarki_read_hit(cache, &reading);
+    else sarki_add64_relaxed(&sarki_home_lease(cache, &reading)->a_short_buffers, 1); /* order: R1 */
     sarki_read_end(&reading);
-    if (counted && status == SARK_CACHE_MISS) sarki_read_miss(cache, &reading);
-    if (counted && status == SARK_CACHE_SHORT_BUFFER) /* order: R1 */
-        sarki_add64_relaxed(&sarki_home_lease(cache, &reading)->a_short_buffers, 1);
+    return status;
+}
+
+/* The same where latencies are sampled. */
+SARKI_COLD sark_cache_status sarki_get_sampled(sark_cache *cache, const void *key,
+                                               size_t key_bytes, void *value,
+                                               size_t value_capacity, size_t *value_bytes)
+{
+    int64_t begin_ns = sarki_latency_begin(cache);
+    sark_cache_status status =
+        sarki_get(cache, key, key_bytes, value, value_capacity, value_bytes);
     if (begin_ns && status >= 0)
         sarki_latency_end(cache, begin_ns,
                           status == SARK_CACHE_OK ? SARKI_LATENCY_HIT : SARKI_LATENCY_MISS);
@@ -3936,14 +4060,25 @@ SARK_CACHE_API sark_cache_status sark_cache_get(sark_cache *cache, const void *k
                                                 size_t key_bytes, void *value,
                                                 size_t value_capacity, size_t *value_bytes)
 {
-    return sarki_get(cache, key, key_bytes, value, value_capacity, value_bytes, true);
+    sark_cache_status status = sarki_get_status(cache, key, key_bytes, value, value_capacity);
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    if (!SARKI_LIKELY(!cache->histograms))
+        return sarki_get_sampled(cache, key, key_bytes, value, value_capacity, value_bytes);
+    return sarki_get(cache, key, key_bytes, value, value_capacity, value_bytes);
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_peek(sark_cache *cache, const void *key,
                                                  size_t key_bytes, void *value,
                                                  size_t value_capacity, size_t *value_bytes)
 {
-    return sarki_get(cache, key, key_bytes, value, value_capacity, value_bytes, false);
+    sark_cache_status status = sarki_get_status(cache, key, key_bytes, value, value_capacity);
+    if (status != SARK_CACHE_OK) return status;
+    sarki_reading reading = sarki_look_begin(cache, key, key_bytes);
+    status = SARK_CACHE_MISS;
+    if (reading.entry && !sarki_entry_expired(cache, reading.entry))
+        status = sarki_value_copy(reading.entry, value, value_capacity, value_bytes);
+    sarki_read_end(&reading);
+    return status;
 }
 
 /* The TTL left of a deadline, in milliseconds rounded up; 0: it has passed. */
@@ -3962,9 +4097,7 @@ SARK_CACHE_API sark_cache_status sark_cache_ttl(sark_cache *cache, const void *k
     sark_cache_status status = sarki_key_status(cache, key, key_bytes);
     if (status == SARK_CACHE_OK && !ttl_ms) status = SARK_CACHE_BAD_ARGUMENT;
     if (status != SARK_CACHE_OK) return status;
-    sarki_query query = sarki_query_of(cache, key, key_bytes);
-    sarki_reading reading;
-    sarki_read_begin(cache, &query, SARKI_TO_LOOK, &reading);
+    sarki_reading reading = sarki_look_begin(cache, key, key_bytes);
     int64_t left_ms = 0;
     if (reading.entry) left_ms = sarki_ttl_left_ms(cache, sarki_entry_deadline(reading.entry));
     sarki_read_end(&reading);
@@ -3978,9 +4111,7 @@ SARK_CACHE_API sark_cache_status sark_cache_contains(sark_cache *cache, const vo
 {
     sark_cache_status status = sarki_key_status(cache, key, key_bytes);
     if (status != SARK_CACHE_OK) return status;
-    sarki_query query = sarki_query_of(cache, key, key_bytes);
-    sarki_reading reading;
-    sarki_read_begin(cache, &query, SARKI_TO_LOOK, &reading);
+    sarki_reading reading = sarki_look_begin(cache, key, key_bytes);
     bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
     sarki_read_end(&reading);
     return live ? SARK_CACHE_OK : SARK_CACHE_MISS;
@@ -4012,9 +4143,7 @@ SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *k
     if (status == SARK_CACHE_OK && !pinned) status = SARK_CACHE_BAD_ARGUMENT;
     if (status == SARK_CACHE_OK && cache->closing) status = SARK_CACHE_NO_PIN;
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_query query = sarki_query_of(cache, key, key_bytes);
-    sarki_reading reading;
-    sarki_read_begin(cache, &query, SARKI_TO_PIN, &reading);
+    sarki_reading reading = sarki_read_begin(cache, key, key_bytes, SARKI_TO_PIN);
     bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
     if (live) {
         sarki_read_hit(cache, &reading);
@@ -4100,37 +4229,37 @@ static sark_cache_status sarki_deadline_of(const sark_cache *cache, int64_t ttl_
 
 /* Whether an entry gets an expiry part: where it has a deadline, or where it is so large that the
    part costs next to nothing, and touch might find no room for a copy that has one. */
-static uint32_t sarki_layout_for(const sark_cache *cache, size_t key_bytes, size_t value_bytes,
+static uint32_t sarki_header_for(const sark_cache *cache, size_t key_bytes, size_t value_bytes,
                                  bool has_deadline)
 {
     const sarki_arena *arena = &cache->memory.arena;
     uint64_t large = sarki_min64(1024, (uint64_t)(arena->end - arena->first) * SARKI_GRANULE / 4);
-    return has_deadline || (uint64_t)key_bytes + value_bytes >= large ? SARKI_HAS_DEADLINE : 0;
+    bool is_timed = has_deadline || (uint64_t)key_bytes + value_bytes >= large;
+    return is_timed ? SARKI_TIMED_HEADER : SARKI_PLAIN_HEADER;
 }
 
 /* Granules that an entry needs; 0: more than the arena has. */
-static uint32_t sarki_granules_for(const sark_cache *cache, uint32_t layout, size_t key_bytes,
-                                   size_t value_bytes)
+static uint32_t sarki_granules_for(const sark_cache *cache, uint32_t header_bytes,
+                                   size_t key_bytes, size_t value_bytes)
 {
     const sarki_arena *arena = &cache->memory.arena;
     if (value_bytes > UINT32_MAX) return 0;
-    uint64_t granules = sarki_entry_granules(layout, key_bytes, value_bytes);
+    uint64_t granules = sarki_entry_granules(header_bytes, key_bytes, value_bytes);
     return granules > arena->end - arena->first ? 0 : (uint32_t)granules;
 }
 
 /* Writes a new entry into its block. */
-static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32_t layout,
+static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32_t header_bytes,
                              const void *value, size_t value_bytes)
 {
     sarki_entry *entry = sarki_entry_of(cache, write->ref);
     SARKI_BYTES_WRITTEN(entry);
-    entry->recency.layout = (uint16_t)layout;
+    entry->recency.header_bytes = (uint16_t)header_bytes;
     entry->hash = write->query.hash;
     entry->key_bytes = (uint16_t)write->query.key_bytes;
     entry->value_bytes = (uint32_t)value_bytes;
-    if (layout & SARKI_HAS_DEADLINE) {
+    if (sarki_entry_is_timed(entry))
         sarki_init64(&sarki_entry_expiry(entry)->a_deadline, (uint64_t)write->deadline);
-    }
     if (write->query.key_bytes > 0)
         memcpy(sarki_entry_key(entry), write->query.key, write->query.key_bytes);
     if (value_bytes > 0) memcpy(sarki_entry_value(entry), value, value_bytes);
@@ -4256,9 +4385,9 @@ static sark_cache_status sarki_write_allowed(sark_cache *cache, const sarki_writ
 static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, const void *value,
                                          size_t value_bytes)
 {
-    uint32_t layout = sarki_layout_for(cache, write->query.key_bytes, value_bytes,
+    uint32_t header = sarki_header_for(cache, write->query.key_bytes, value_bytes,
                                        write->deadline != SARKI_NEVER || write->keeps_deadline);
-    uint32_t granules = sarki_granules_for(cache, layout, write->query.key_bytes, value_bytes);
+    uint32_t granules = sarki_granules_for(cache, header, write->query.key_bytes, value_bytes);
     if (granules == 0) return SARK_CACHE_TOO_LARGE;
     sark_cache_status status = sarki_write_allowed(cache, write);
     if (status != SARK_CACHE_OK) return status;
@@ -4268,7 +4397,7 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
     bool has_place = write->ref != 0;
     if (!write->ref) write->ref = sarki_room_take(cache, granules, &write->own, &write->frame);
     if (!write->ref) return SARK_CACHE_BUSY;
-    sarki_entry_fill(cache, write, layout, value, value_bytes);
+    sarki_entry_fill(cache, write, header, value, value_bytes);
     if (!has_place && sarki_write_needs_victim(cache, write))
         has_place = sarki_evict_since(cache, SARKI_FOR_ENTRIES, NULL, start, &write->frame);
     status = sarki_write_publish(cache, write, has_place);
@@ -4381,7 +4510,7 @@ static void sarki_touch_locked(sark_cache *cache, sarki_shard *shard, uint32_t r
     sarki_entry *entry = sarki_entry_of(cache, ref);
     sarki_entry_touch(entry, sarki_stamp_next(&cache->stamps, &shard->a_last_stamp));
     sarki_count_locked(&shard->a_touches, 1);
-    if (!(entry->recency.layout & SARKI_HAS_DEADLINE)) return;
+    if (!sarki_entry_is_timed(entry)) return;
     if (sarki_entry_deadline(entry) != SARKI_NEVER) sarki_wheel_remove(&shard->expiry, ref);
     /* order: R4 the shard's lock; readers see the old deadline or the new one */
     sarki_store64_relaxed(&sarki_entry_expiry(entry)->a_deadline, (uint64_t)deadline);
@@ -4395,7 +4524,7 @@ static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query 
                                            uint32_t value_bytes)
 {
     uint32_t granules =
-        sarki_granules_for(cache, SARKI_HAS_DEADLINE, query->key_bytes, value_bytes);
+        sarki_granules_for(cache, SARKI_TIMED_HEADER, query->key_bytes, value_bytes);
     if (granules == 0) return SARK_CACHE_TOO_LARGE;
     sarki_write write = sarki_write_of(cache, SARKI_SET, query->key, query->key_bytes);
     write.own.query = &write.query;
@@ -4408,9 +4537,9 @@ static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query 
     sarki_present present = sarki_look_locked(cache, query);
     sarki_entry *old = present.ref ? sarki_entry_of(cache, present.ref) : NULL;
     bool fits = old && !present.expired && old->value_bytes == value_bytes &&
-                !(old->recency.layout & SARKI_HAS_DEADLINE);
+                !sarki_entry_is_timed(old);
     if (fits) {
-        sarki_entry_fill(cache, &write, SARKI_HAS_DEADLINE, sarki_entry_value(old), value_bytes);
+        sarki_entry_fill(cache, &write, SARKI_TIMED_HEADER, sarki_entry_value(old), value_bytes);
         sarki_entry *entry = sarki_entry_of(cache, write.ref);
         sarki_shard_link_locked(cache, shard, write.ref, SARKI_NEVER);
         entry->version_low = old->version_low;
@@ -4442,7 +4571,7 @@ SARK_CACHE_API sark_cache_status sark_cache_touch(sark_cache *cache, const void 
         if (!done) {
             sarki_entry *entry = sarki_entry_of(cache, present.ref);
             value_bytes = entry->value_bytes;
-            done = deadline == SARKI_NEVER || (entry->recency.layout & SARKI_HAS_DEADLINE) != 0;
+            done = deadline == SARKI_NEVER || sarki_entry_is_timed(entry);
             if (done) sarki_touch_locked(cache, shard, present.ref, deadline);
         } else {
             status = SARK_CACHE_MISS;
@@ -5327,7 +5456,7 @@ static void sarki_leases_create(sark_cache *cache, const sarki_layout *layout)
     leases->a_hints = (sarki_a32 *)(void *)(cache->region + layout->hints);
     leases->lease_count = layout->lease_count;
     leases->pin_count = layout->pin_count;
-    leases->hint_bits = layout->hint_bits;
+    leases->hint_mask = (1u << layout->hint_bits) - 1;
     leases->spacing = layout->lease_spacing;
 }
 
@@ -5582,7 +5711,6 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_DEFAULT_SHARDS
 #undef SARKI_GRANULE
 #undef SARKI_HASH
-#undef SARKI_HAS_DEADLINE
 #undef SARKI_HINT_PROBES
 #undef SARKI_HOT_STEPS
 #undef SARKI_IN_FIFO
@@ -5626,7 +5754,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_WORD_RESIDENT
 #undef SARKI_WORD_TAKEN
 #undef SARKI_WORD_USE
-#undef SARKI_YOUNG_STEPS
+#undef SARKI_YOUNG_UNITS
 #endif
 
 #endif /* POSIX */

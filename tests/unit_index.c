@@ -53,7 +53,7 @@ static void rig_create(uint32_t bucket_count, uint32_t key_count, query_maker ma
     tested.index.buckets = tested.buckets;
     tested.index.bucket_count = bucket_count;
     tested.leases = (sarki_leases){.slots = tested.slots, .a_hints = tested.hints,
-                                   .lease_count = 2, .hint_bits = 4,
+                                   .lease_count = 2, .hint_mask = 15,
                                    .spacing = SARKI_LEASE_SPACING};
     tested.key_count = key_count;
     for (uint32_t key = 0; key < key_count; key++) {

@@ -134,7 +134,7 @@ TEST(hints_wrap)
 {
     sark_cache *cache = create(64, 1);
     sarki_leases *leases = &cache->leases;
-    uint32_t last = (1u << leases->hint_bits) - 1, homes[4];
+    uint32_t last = leases->hint_mask, homes[4];
     for (uint32_t i = 0; i < 4; i++) homes[i] = sarki_home(leases, thread_of(2 * i + 1, last));
     for (uint32_t i = 0; i < 4; i++)
         CHECK(sarki_home(leases, thread_of(2 * i + 1, last)) == homes[i]);
@@ -150,7 +150,7 @@ TEST(one_hint_for_two_threads)
 {
     sark_cache *cache = create(64, 1);
     sarki_leases *leases = &cache->leases;
-    uint32_t mask = (1u << leases->hint_bits) - 1;
+    uint32_t mask = leases->hint_mask;
     uint32_t one = thread_of(5, 3), other = thread_of(5, 3 + mask + 1);
     REQUIRE(one != other && one >> 16 == other >> 16);
     CHECK(sarki_home(leases, one) == sarki_home(leases, other));

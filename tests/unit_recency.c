@@ -567,7 +567,7 @@ TEST(stamps_grow)
 TEST(touch_and_settle)
 {
     insert_all(1, 1);
-    uint64_t old = sarki_stamp_key(stamp_of(0)) + 1000, new = old + 1000;
+    uint64_t old = sarki_stamp_key(stamp_of(0)) + 1600, new = old + 1600;
     set_stamp(0, old);
     sarki_entry_touch(entry_of(0), old - SARKI_STAMP_STEP);
     CHECK(stamp_of(0) == old);

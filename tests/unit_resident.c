@@ -3,8 +3,10 @@
 
    unit_resident */
 
-#define SARKI_HOT_STEPS ((uint64_t)1 << 40)
-#define SARKI_YOUNG_STEPS ((uint64_t)1 << 41)
+/* One thread stands for several here: who touched an entry last does not matter. */
+#define SARKI_HOT_UNITS ((uint64_t)1 << 40)
+#define SARKI_YOUNG_UNITS ((uint64_t)1 << 41)
+#define SARKI_IS_HOT(last, stamp) (((last) & SARKI_MARKED) || (stamp) < (last) + SARKI_HOT_UNITS)
 #define SARKI_ASSERTIONS
 #define SARKI_KEEP_MACROS
 #define SARK_CACHE_IMPLEMENTATION
@@ -23,10 +25,10 @@ static void create(void)
     cache->stamps.shift = -1; /* stamps are counted: no time passes by itself */
 }
 
-static void pass(uint64_t steps)
+static void pass(uint64_t units)
 {
     sarki_store64_relaxed(&cache->stamps.a_count,
-                          sarki_load64_relaxed(&cache->stamps.a_count) + steps);
+                          sarki_load64_relaxed(&cache->stamps.a_count) + units);
 }
 
 static void insert(uint32_t key)
@@ -94,11 +96,25 @@ TEST(hot_entries_become_resident)
     FINISH(cache);
 }
 
+/* What one slot alone hits is not hot, nor what was just written, nor what is hit rarely. */
+TEST(hot_is_what_several_slots_hit)
+{
+    uint64_t first = sarki_stamp_from(1000 * SARKI_STAMP_STEP, 1);
+    uint64_t next = 1001 * SARKI_STAMP_STEP;
+    CHECK(sarki_stamp_key(first) == 1000 * SARKI_STAMP_STEP);
+    CHECK(!sarki_stamp_is_hot(first, sarki_stamp_from(next, 1)));
+    CHECK(sarki_stamp_is_hot(first, sarki_stamp_from(next, 2)));
+    CHECK(!sarki_stamp_is_hot(first | SARKI_PLACED, sarki_stamp_from(next, 2)));
+    CHECK(!sarki_stamp_is_hot(first, sarki_stamp_from(next + SARKI_HOT_UNITS, 2)));
+    CHECK(sarki_stamp_is_hot(first | SARKI_MARKED, sarki_stamp_from(next, 1)));
+    CHECK(sarki_stamp_is_hot(first | SARKI_MARKED, sarki_stamp_from(next + SARKI_HOT_UNITS, 1)));
+}
+
 TEST(cold_entries_do_not)
 {
     create();
     insert(1);
-    pass(SARKI_HOT_STEPS);
+    pass(SARKI_HOT_UNITS);
     hit(1);
     CHECK(!is_resident(1) && stamp_of(1) == sarki_load64_relaxed(&home()->a_last_stamp));
     hit(1);
@@ -117,7 +133,7 @@ TEST(one_word_for_two)
     hit(rival);
     CHECK(is_resident(1) && !is_resident(rival));
     CHECK(sarki_stamp_key(stamp_of(rival)) == sarki_load64_relaxed(&home()->a_last_stamp));
-    pass(SARKI_YOUNG_STEPS);
+    pass(SARKI_YOUNG_UNITS);
     hit(rival); /* cold by now, and hot again */
     hit(rival);
     CHECK(!is_resident(1) && is_resident(rival));
@@ -157,9 +173,7 @@ TEST(reads_without_effect)
     int64_t ttl_ms = 0;
     uint64_t last = sarki_load64_relaxed(&home()->a_last_stamp);
     uint64_t word = sarki_load64_relaxed(word_of(ref_of(1)));
-    sarki_query query = sarki_query_of(cache, &key, sizeof key);
-    sarki_reading reading;
-    sarki_read_begin(cache, &query, SARKI_TO_LOOK, &reading);
+    sarki_reading reading = sarki_look_begin(cache, &key, sizeof key);
     CHECK(reading.entry && sarki_load64_relaxed(word_of(ref_of(1))) == word);
     CHECK(sarki_settle_locked(cache, ref_of(1)) == last);
     sarki_read_end(&reading);
@@ -220,6 +234,7 @@ TEST(uses_tell_words_apart)
 int main(void)
 {
     RUN(hot_entries_become_resident);
+    RUN(hot_is_what_several_slots_hit);
     RUN(cold_entries_do_not);
     RUN(one_word_for_two);
     RUN(reads_without_effect);

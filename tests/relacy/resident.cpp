@@ -2,8 +2,9 @@
    wants the entry's stamp, and one that removes the entry and gives its memory to another key. No
    touch is lost, and no stamp is written into memory that has changed hands. */
 
-#define SARKI_HOT_STEPS (UINT64_MAX / 2)
-#define SARKI_YOUNG_STEPS 0
+#define SARKI_HOT_UNITS (UINT64_MAX / 2)
+#define SARKI_YOUNG_UNITS 0
+#define SARKI_IS_HOT(last, stamp) true
 #include "scenario.h"
 
 static sark_cache *cache;
