@@ -407,7 +407,7 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    >>hash      keyed hash of the keys
    >>arena     memory inside the region: two-level segregated fit
    >>entry     what lies in a block of the arena
-   >>list      circular lists through entries
+   >>list      lists through entries
    >>wheel     a radix wheel: the smallest key in bounded steps
    >>stamp     the order of time, for LRU
    >>index     from a hash to an entry
@@ -881,17 +881,26 @@ static inline void sarki_prefetch(const void *address)
     __asm__ volatile("" : : "r"(address));
 }
 
-/* Waits until a flag is clear, but some microseconds at most. */
-static inline void sarki_look_on(const sarki_a32 *a_flag)
+/* The same for a line that will be written, so that it is fetched once and not twice. Compilers use
+   the instruction on request only; where a processor lacks it, it does nothing. */
+static inline void sarki_prefetch_to_write(const void *address)
 {
-    for (uint32_t spins = 0; spins < SARKI_SPINS; spins++) {
-        if (sarki_load32_relaxed(a_flag) == 0) break; /* order: R1 a hint */
-#if defined(__x86_64__) || defined(__i386__)
-        __builtin_ia32_pause();
-#elif defined(__aarch64__)
-        __asm__ volatile("yield");
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));
+#else
+    __builtin_prefetch(address, 1);
+    __asm__ volatile("" : : "r"(address));
 #endif
-    }
+}
+
+/* Tells the processor that the thread looks at memory again and again. */
+static inline void sarki_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
 }
 
 /* Processors online, at least 1. */
@@ -917,6 +926,12 @@ static inline void sarki_mutex_destroy(sarki_mutex *mutex)
 static inline void sarki_lock(sarki_mutex *mutex)
 {
     pthread_mutex_lock(mutex);
+}
+
+/* Takes the lock if it is free. */
+static inline bool sarki_try_lock(sarki_mutex *mutex)
+{
+    return pthread_mutex_trylock(mutex) == 0;
 }
 
 static inline void sarki_unlock(sarki_mutex *mutex)
@@ -1414,7 +1429,7 @@ static void sarki_arena_create(sarki_arena *arena, uint32_t first, uint32_t end)
    An entry that was removed belongs to the thread that removed it, then to the retired list. */
 
 typedef struct sarki_link {
-    uint32_t next, prev;   /* references of neighbours, in a circle */
+    uint32_t next, prev;   /* references of neighbours; anything at an end of the list */
     uint16_t place;        /* wheel slot, or SARKI_IN_FIFO; once removed, the cause */
     uint16_t header_bytes; /* recency link only: where the key begins; one of the two below */
 } sarki_link;
@@ -1512,57 +1527,49 @@ static inline bool sarki_entry_has_key(sarki_entry *entry, const void *key, size
 
 /* ---- >>list ----------------------------------------------------------------------------------
 
-   Purpose. Circular doubly linked lists through the links of entries; a head is the reference of
-   the first entry or 0, its prev is the last. Two circles join in constant time.
+   Purpose. Doubly linked lists through the links of entries. A list knows both its ends, so that two
+   join in constant time, appending touches one neighbour, and removing the head none: what is before
+   the head, or behind the tail, is not told by their links.
    links is the region's address plus the offset of the link within an entry.
    Access. Guarded by the lock of the shard that owns the list. Bounds. Constant. */
+
+typedef struct sarki_list {
+    uint32_t head, tail; /* 0: empty */
+} sarki_list;
 
 static inline sarki_link *sarki_link_at(char *links, uint32_t ref)
 {
     return (sarki_link *)(void *)(links + (size_t)ref * SARKI_GRANULE);
 }
 
-static inline void sarki_list_append(char *links, uint32_t *head, uint32_t ref)
+static inline void sarki_list_append(char *links, sarki_list *list, uint32_t ref)
 {
     sarki_link *link = sarki_link_at(links, ref);
-    if (!*head) {
-        link->next = link->prev = ref;
-        *head = ref;
-        return;
-    }
-    sarki_link *first = sarki_link_at(links, *head);
-    link->next = *head;
-    link->prev = first->prev;
-    sarki_link_at(links, first->prev)->next = ref;
-    first->prev = ref;
+    link->prev = list->tail;
+    if (list->tail) sarki_link_at(links, list->tail)->next = ref;
+    else list->head = ref;
+    list->tail = ref;
 }
 
-static inline void sarki_list_remove(char *links, uint32_t *head, uint32_t ref)
+static inline void sarki_list_remove(char *links, sarki_list *list, uint32_t ref)
 {
     sarki_link *link = sarki_link_at(links, ref);
-    if (link->next == ref) {
-        *head = 0;
-        return;
-    }
-    sarki_link_at(links, link->prev)->next = link->next;
-    sarki_link_at(links, link->next)->prev = link->prev;
-    if (*head == ref) *head = link->next;
+    bool is_head = list->head == ref, is_tail = list->tail == ref;
+    if (!is_head) sarki_link_at(links, link->prev)->next = link->next;
+    else list->head = is_tail ? 0 : link->next;
+    if (is_tail) list->tail = is_head ? 0 : link->prev;
+    else if (!is_head) sarki_link_at(links, link->next)->prev = link->prev;
 }
 
-/* Appends all of a second circle to a first. */
-static inline void sarki_list_join(char *links, uint32_t *head, uint32_t other)
+/* Moves all of a second list to the end of a first. */
+static inline void sarki_list_join(char *links, sarki_list *list, sarki_list *other)
 {
-    if (!other) return;
-    if (!*head) {
-        *head = other;
-        return;
-    }
-    sarki_link *first = sarki_link_at(links, *head), *second = sarki_link_at(links, other);
-    uint32_t last = first->prev, other_last = second->prev;
-    sarki_link_at(links, last)->next = other;
-    second->prev = last;
-    sarki_link_at(links, other_last)->next = *head;
-    first->prev = other_last;
+    if (!other->head) return;
+    if (list->tail) sarki_link_at(links, list->tail)->next = other->head;
+    else list->head = other->head;
+    sarki_link_at(links, other->head)->prev = list->tail;
+    list->tail = other->tail;
+    other->head = other->tail = 0;
 }
 
 /* ---- >>wheel ---------------------------------------------------------------------------------
@@ -1578,14 +1585,15 @@ static inline void sarki_list_join(char *links, uint32_t *head, uint32_t other)
        level 0   [0][1][2]..[63]    one key a slot
    The smallest key is in the lowest slot of the lowest level in use. To look inside, floor is
    raised to where that slot begins, and its entries move to lower levels: each entry moves at
-   most once a level in its life. The moves are cut into steps: the slot becomes the list
-   "pending", and while that is not empty, floor is the lower bound.
+   most once a level in its life. The moves are cut into steps: the slot's list becomes "pending",
+   and while that is not empty, floor is the lower bound. A pending entry is still counted in the
+   slot that it had.
 
    Invariants. W1 an entry not pending stands in the slot that its key and floor give. W2 a slot
    with entries has its bit, its level its bit, and no other has. W3 no key is below floor.
-   W4 lists are circles; count tells their entries.
+   W4 an entry's neighbours know it, or it is the end of its list.
 
-   Access. Guarded by the shard's lock; a_floor and a_slot_counts also read by the metrics.
+   Access. Guarded by the shard's lock; a_floor and the slots' a_count also read by the metrics.
 
    Bounds. insert, remove: constant; a step of advance: one move; restart: joins all lists.
 
@@ -1596,16 +1604,19 @@ static inline void sarki_list_join(char *links, uint32_t *head, uint32_t other)
 #define SARKI_IN_FIFO 0xffffu
 #define SARKI_WHEEL_LEVELS 22u
 
+typedef struct sarki_slot_list {
+    sarki_list list;
+    sarki_a32 a_count; /* of entries, pending ones included */
+} sarki_slot_list;
+
 typedef struct sarki_wheel {
     char *links;             /* region + offset of this wheel's link in an entry */
-    uint32_t *heads;         /* level_count x (1 << bits) */
-    sarki_a32 *a_slot_counts; /* as many, or NULL */
+    sarki_slot_list *slots; /* level_count x (1 << bits) */
     uint64_t floor;
-    sarki_a64 a_floor;       /* the same, for the metrics */
-    uint32_t levels_used;    /* bit of a level: it has entries */
-    uint32_t bits;           /* of a digit: 6, or 3 in a small region */
-    uint32_t pending;        /* entries of a slot that was opened, still to be moved */
-    uint32_t count;          /* entries, pending ones included */
+    sarki_a64 a_floor;    /* the same, for the metrics */
+    sarki_list pending;   /* entries of a slot that was opened, still to be moved */
+    uint32_t levels_used; /* bit of a level: it has entries */
+    uint32_t bits;        /* of a digit: 6, or 3 in a small region */
     uint64_t used[SARKI_WHEEL_LEVELS]; /* bit of a slot: it has entries */
 } sarki_wheel;
 
@@ -1628,24 +1639,25 @@ static inline uint32_t sarki_wheel_place(const sarki_wheel *wheel, uint64_t key)
     return level << wheel->bits | digit;
 }
 
-static inline void sarki_wheel_count(sarki_wheel *wheel, uint32_t place, uint32_t change)
+static inline void sarki_wheel_count(sarki_slot_list *slot, uint32_t change)
 {
-    if (!wheel->a_slot_counts) return;
-    sarki_a32 *count = &wheel->a_slot_counts[place];
     /* order: R1, R4 the shard's lock */
-    sarki_store32_relaxed(count, sarki_load32_relaxed(count) + change);
+    sarki_store32_relaxed(&slot->a_count, sarki_load32_relaxed(&slot->a_count) + change);
 }
 
-/* Puts an entry into the slot of its key, without counting it anew. */
-static void sarki_wheel_put(sarki_wheel *wheel, uint32_t ref, uint64_t key)
+/* Puts an entry into the slot of its key. */
+static void sarki_wheel_insert(sarki_wheel *wheel, uint32_t ref, uint64_t key)
 {
     uint32_t place = sarki_wheel_place(wheel, sarki_max64(key, wheel->floor));
     uint32_t level = place >> wheel->bits;
-    sarki_list_append(wheel->links, &wheel->heads[place], ref);
+    sarki_slot_list *slot = &wheel->slots[place];
+    bool was_empty = slot->list.head == 0;
+    sarki_list_append(wheel->links, &slot->list, ref);
+    sarki_wheel_count(slot, 1);
     sarki_link_at(wheel->links, ref)->place = (uint16_t)place;
+    if (!was_empty) return;
     wheel->used[level] |= (uint64_t)1 << (place & ((1u << wheel->bits) - 1));
     wheel->levels_used |= 1u << level;
-    sarki_wheel_count(wheel, place, 1);
 }
 
 static void sarki_wheel_slot_emptied(sarki_wheel *wheel, uint32_t place)
@@ -1655,31 +1667,16 @@ static void sarki_wheel_slot_emptied(sarki_wheel *wheel, uint32_t place)
     if (!wheel->used[level]) wheel->levels_used &= ~(1u << level);
 }
 
-/* Takes an entry out of its slot, or of the pending ones, whose place is the slot they had. Only
-   the head of a circle is found by its number, so no other head can be mistaken for it. */
-static void sarki_wheel_take(sarki_wheel *wheel, uint32_t ref)
+/* Takes an entry out of its slot, or of the pending ones, whose place is the slot they had: an end
+   of the slot's list is known to it; an entry between others leaves either list the same way. */
+static void sarki_wheel_remove(sarki_wheel *wheel, uint32_t ref)
 {
     uint32_t place = sarki_link_at(wheel->links, ref)->place;
-    uint32_t *slot = &wheel->heads[place];
-    if (*slot == ref) {
-        sarki_list_remove(wheel->links, slot, ref);
-        if (!*slot) sarki_wheel_slot_emptied(wheel, place);
-    } else {
-        sarki_list_remove(wheel->links, &wheel->pending, ref);
-    }
-    sarki_wheel_count(wheel, place, 0u - 1u);
-}
-
-static inline void sarki_wheel_insert(sarki_wheel *wheel, uint32_t ref, uint64_t key)
-{
-    wheel->count++;
-    sarki_wheel_put(wheel, ref, key);
-}
-
-static inline void sarki_wheel_remove(sarki_wheel *wheel, uint32_t ref)
-{
-    wheel->count--;
-    sarki_wheel_take(wheel, ref);
+    sarki_slot_list *slot = &wheel->slots[place];
+    bool is_end = slot->list.head == ref || slot->list.tail == ref;
+    sarki_list_remove(wheel->links, is_end ? &slot->list : &wheel->pending, ref);
+    sarki_wheel_count(slot, 0u - 1u);
+    if (is_end && !slot->list.head) sarki_wheel_slot_emptied(wheel, place);
 }
 
 typedef struct sarki_slot {
@@ -1713,15 +1710,16 @@ static inline bool sarki_wheel_lowest(const sarki_wheel *wheel, sarki_slot *slot
 static inline bool sarki_wheel_is_lowest(const sarki_wheel *wheel, uint32_t ref)
 {
     sarki_slot slot;
-    return !wheel->pending && sarki_wheel_lowest(wheel, &slot) &&
-           wheel->heads[slot.place] == ref && sarki_link_at(wheel->links, ref)->next == ref;
+    if (wheel->pending.head || !sarki_wheel_lowest(wheel, &slot)) return false;
+    const sarki_list *list = &wheel->slots[slot.place].list;
+    return list->head == ref && list->tail == ref;
 }
 
 /* No key is below this; SARKI_NONE in an empty wheel. */
 static inline uint64_t sarki_wheel_bound(const sarki_wheel *wheel)
 {
     sarki_slot slot;
-    if (wheel->pending) return wheel->floor;
+    if (wheel->pending.head) return wheel->floor;
     return sarki_wheel_lowest(wheel, &slot) ? slot.low : SARKI_NONE;
 }
 
@@ -1735,16 +1733,15 @@ static inline void sarki_wheel_set_floor(sarki_wheel *wheel, uint64_t floor)
 static void sarki_wheel_open(sarki_wheel *wheel, const sarki_slot *slot)
 {
     sarki_wheel_set_floor(wheel, slot->low);
-    wheel->pending = wheel->heads[slot->place];
-    wheel->heads[slot->place] = 0;
+    sarki_list_join(wheel->links, &wheel->pending, &wheel->slots[slot->place].list);
     sarki_wheel_slot_emptied(wheel, slot->place);
 }
 
 /* Puts an entry where its key belongs now. */
 static inline void sarki_wheel_replace(sarki_wheel *wheel, uint32_t ref, uint64_t key)
 {
-    sarki_wheel_take(wheel, ref);
-    sarki_wheel_put(wheel, ref, key);
+    sarki_wheel_remove(wheel, ref);
+    sarki_wheel_insert(wheel, ref, key);
 }
 
 /* Lowers floor: all entries become pending. */
@@ -1752,19 +1749,17 @@ static void sarki_wheel_restart(sarki_wheel *wheel, uint64_t floor)
 {
     sarki_slot slot;
     while (sarki_wheel_lowest(wheel, &slot)) {
-        sarki_list_join(wheel->links, &wheel->pending, wheel->heads[slot.place]);
-        wheel->heads[slot.place] = 0;
+        sarki_list_join(wheel->links, &wheel->pending, &wheel->slots[slot.place].list);
         sarki_wheel_slot_emptied(wheel, slot.place);
     }
     sarki_wheel_set_floor(wheel, floor);
 }
 
-static void sarki_wheel_create(sarki_wheel *wheel, char *links, uint32_t *heads,
-                               sarki_a32 *slot_counts, uint32_t bits)
+static void sarki_wheel_create(sarki_wheel *wheel, char *links, sarki_slot_list *slots,
+                               uint32_t bits)
 {
     wheel->links = links;
-    wheel->heads = heads;
-    wheel->a_slot_counts = slot_counts;
+    wheel->slots = slots;
     wheel->bits = bits;
 }
 
@@ -2558,8 +2553,8 @@ static sarki_found sarki_find_once(const sarki_index *index, const char *region,
 
    Purpose. A lock over the keys whose tag names it, and what it guards: the order of recency, the
    order of expiry, the versions, removed entries, and counters of writers. Index and arena are not
-   divided. What every insert and eviction writes lies close together, and apart from the lock, at
-   which others look who wait for it.
+   divided. What every insert and eviction writes lies in two lines, the lock included: with several
+   threads most of their time goes into fetching lines that another one wrote last.
 
    Invariants. S1 each entry of the shard is in the FIFO or in the recency wheel, and if it has a
    deadline in the expiry wheel. S2 no entry's stamp is below the shard's published bound (but for
@@ -2579,31 +2574,33 @@ typedef struct sarki_stack {
 
 typedef struct sarki_shard {
     sarki_mutex mutex;
-    sarki_a32 a_held; /* a hint for those who want the lock */
-    sarki_a32 a_longest_hold;
-    sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
-    sarki_a64 a_touches, a_cleared, a_evicted_for_bytes;
-    sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves;
-
-    uint32_t fifo; /* untouched since insert, in that order, or not yet looked at */
-    uint32_t fifo_count;
+    sarki_a32 a_held;    /* a hint for those who want the lock */
     uint32_t hold_moves; /* moves in this hold of the lock */
-    uint32_t generation; /* grows with each insert, removal and touch */
+    sarki_list fifo;     /* untouched since insert, in that order, or not yet looked at */
+    sarki_a64 a_evicted_for_entries;
+
     sarki_a32 a_entries;
+    uint32_t generation; /* grows with each insert, removal and touch */
     sarki_stack retired; /* removed entries that somebody may still read */
     sarki_stack spares;  /* blocks of removed entries that nobody reads */
     sarki_a64 a_last_stamp;
     uint64_t last_version;
     sarki_a64 a_payload_bytes; /* of keys and values */
-    sarki_a64 a_sets, a_adds, a_replaces, a_deletes, a_evicted_for_entries;
-    sarki_wheel recency, expiry;
-} sarki_shard;
+    sarki_a64 a_sets;
 
-/* What a shard publishes, for searches over all of them. */
-typedef struct sarki_bound {
-    sarki_a64 a_oldest;         /* no stamp is below; SARKI_NONE: empty */
-    sarki_a32 a_spare_granules; /* size of the uppermost spare block; 0: there is none */
-} sarki_bound;
+    sarki_wheel recency, expiry;
+    sarki_a32 a_longest_hold;
+    sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
+    sarki_a64 a_adds, a_replaces, a_deletes, a_touches, a_cleared, a_evicted_for_bytes;
+    sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves;
+} __attribute__((aligned(SARKI_APART))) sarki_shard;
+
+/* Asks for what every writer of a shard writes. */
+static inline void sarki_shard_prefetch(const sarki_shard *shard)
+{
+    sarki_prefetch_to_write(shard);
+    sarki_prefetch_to_write(&shard->a_entries);
+}
 
 /* Counts under the shard's lock; read by anybody. */
 static inline void sarki_count_locked(sarki_a64 *counter, uint64_t change)
@@ -2612,11 +2609,23 @@ static inline void sarki_count_locked(sarki_a64 *counter, uint64_t change)
     sarki_store64_relaxed(counter, sarki_load64_relaxed(counter) + change);
 }
 
+static inline bool sarki_shard_try_lock(sarki_shard *shard)
+{
+    if (!sarki_try_lock(&shard->mutex)) return false;
+    sarki_store32_relaxed(&shard->a_held, 1); /* order: R1 */
+    shard->hold_moves = 0;
+    return true;
+}
+
 /* Who finds the lock held looks on for a while: holds are mostly shorter than it takes to sleep and
-   be woken. In the line that he looks at the holder seldom writes anything else. */
+   be woken. */
 static inline void sarki_shard_lock(sarki_shard *shard)
 {
-    sarki_look_on(&shard->a_held);
+    if (sarki_shard_try_lock(shard)) return;
+    for (uint32_t spins = 0; spins < SARKI_SPINS; spins++) {
+        if (sarki_load32_relaxed(&shard->a_held) == 0) break; /* order: R1 a hint */
+        sarki_pause();
+    }
     sarki_lock(&shard->mutex);
     sarki_store32_relaxed(&shard->a_held, 1); /* order: R1 */
     shard->hold_moves = 0;
@@ -2663,7 +2672,7 @@ typedef struct sarki_room {
 
 /* Removed entries of a call, to be reported and then retired when no lock is held. */
 typedef struct sarki_frame {
-    uint32_t removed; /* circle through the recency links */
+    sarki_list removed; /* by the recency links */
 } sarki_frame;
 
 /* A thread that is inside a removal callback. */
@@ -2697,8 +2706,9 @@ struct sark_cache {
     char *recency_links, *expiry_links;
     sarki_secret secret;
     sarki_shard *shards;
-    sarki_bound *bounds;       /* of each shard */
+    sarki_a64 *a_oldest;         /* of each shard: no stamp is below; SARKI_NONE: empty */
     sarki_a64 *a_next_deadlines; /* of each shard: no deadline is below; SARKI_NONE: none */
+    sarki_a32 *a_spare_granules; /* of each shard: size of its next spare block; 0: none */
     uint32_t resting_limit;    /* granules that may wait in a shard as retired, and as spares */
     uint32_t shard_count;
     uint32_t max_entries;
@@ -2753,9 +2763,9 @@ static inline uint32_t sarki_shard_number(const sark_cache *cache, uint32_t tag)
     return tag & (cache->shard_count - 1);
 }
 
-static inline sarki_bound *sarki_bound_of(const sark_cache *cache, const sarki_shard *shard)
+static inline sarki_a64 *sarki_oldest_of(const sark_cache *cache, const sarki_shard *shard)
 {
-    return &cache->bounds[shard - cache->shards];
+    return &cache->a_oldest[shard - cache->shards];
 }
 
 static inline sarki_a64 *sarki_next_deadline_of(const sark_cache *cache, const sarki_shard *shard)
@@ -2892,19 +2902,26 @@ static inline bool sarki_stack_is_full(const sark_cache *cache, const sarki_stac
 static void sarki_spares_publish(sark_cache *cache, sarki_shard *shard)
 {
     uint32_t top = shard->spares.top;
+    sarki_a32 *a_granules = &cache->a_spare_granules[shard - cache->shards];
     if (top) sarki_entry_prefetch(cache->region, top);
-    sarki_store32_relaxed(&sarki_bound_of(cache, shard)->a_spare_granules, /* order: R1 a hint */
-                          top ? sarki_entry_size(sarki_entry_of(cache, top)) : 0);
+    uint32_t granules = top ? sarki_entry_size(sarki_entry_of(cache, top)) : 0;
+    if (sarki_load32_relaxed(a_granules) != granules) /* order: R1 a hint, R4 the shard's lock */
+        sarki_store32_relaxed(a_granules, granules);  /* order: R1 */
 }
 
-/* Takes a spare block of a size; 0: the next one has another, or there is none. */
-static uint32_t sarki_spare_take_locked(sark_cache *cache, sarki_shard *shard, uint32_t granules)
+/* Whether a shard's next spare block has a size. */
+static bool sarki_spare_fits_locked(const sark_cache *cache, const sarki_shard *shard,
+                                    uint32_t granules)
 {
     uint32_t top = shard->spares.top;
-    if (!top || sarki_entry_size(sarki_entry_of(cache, top)) != granules) return 0;
-    sarki_stack_pop(cache, &shard->spares);
+    return top && sarki_entry_size(sarki_entry_of(cache, top)) == granules;
+}
+
+static uint32_t sarki_spare_take_locked(sark_cache *cache, sarki_shard *shard)
+{
+    uint32_t ref = sarki_stack_pop(cache, &shard->spares);
     sarki_spares_publish(cache, shard);
-    return top;
+    return ref;
 }
 
 /* What nobody reads of a shard's retired entries becomes its spares, up to the limit, where they
@@ -3062,17 +3079,15 @@ static void sarki_report(sark_cache *cache, sarki_entry *entry)
 /* Reports and retires what a frame has collected. No lock is held. */
 static void sarki_frame_flush(sark_cache *cache, sarki_frame *frame)
 {
-    if (!frame->removed) return;
+    if (!frame->removed.head) return;
     sarki_frame *outer = sarki_frame_outer(cache);
     if (outer) {
-        sarki_list_join(cache->recency_links, &outer->removed, frame->removed);
-        frame->removed = 0;
+        sarki_list_join(cache->recency_links, &outer->removed, &frame->removed);
         return;
     }
     int cancel = sarki_cancel_defer();
     sarki_reporter *reporter = sarki_reporter_enter(cache, frame);
-    while (frame->removed) {
-        uint32_t ref = frame->removed;
+    for (uint32_t ref; (ref = frame->removed.head) != 0;) {
         sarki_list_remove(cache->recency_links, &frame->removed, ref);
         sarki_store32_release(&reporter->a_ref, ref); /* order: R3 a hint for room */
         sarki_report(cache, sarki_entry_of(cache, ref));
@@ -3114,12 +3129,6 @@ static inline void sarki_count_move(sarki_shard *shard)
     sarki_count_locked(&shard->a_recency_moves, 1);
 }
 
-static inline void sarki_fifo_remove(sark_cache *cache, sarki_shard *shard, uint32_t ref)
-{
-    sarki_list_remove(cache->recency_links, &shard->fifo, ref);
-    shard->fifo_count--;
-}
-
 /* The key by which to place an entry: its last stamp, wherever that is, which becomes placed. */
 static uint64_t sarki_settle_locked(sark_cache *cache, uint32_t ref)
 {
@@ -3135,8 +3144,8 @@ static uint64_t sarki_settle_locked(sark_cache *cache, uint32_t ref)
 /* Moves the FIFO's head, which was touched, to the wheel. */
 static void sarki_fifo_to_wheel(sark_cache *cache, sarki_shard *shard)
 {
-    uint32_t ref = shard->fifo;
-    sarki_fifo_remove(cache, shard, ref);
+    uint32_t ref = shard->fifo.head;
+    sarki_list_remove(cache->recency_links, &shard->fifo, ref);
     sarki_wheel_insert(&shard->recency, ref, sarki_settle_locked(cache, ref));
     sarki_count_move(shard);
 }
@@ -3148,11 +3157,11 @@ static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64
 {
     sarki_wheel *wheel = &shard->recency;
     sarki_slot slot;
-    uint32_t ref = wheel->pending;
+    uint32_t ref = wheel->pending.head;
     if (!ref && sarki_wheel_lowest(wheel, &slot)) {
-        ref = wheel->heads[slot.place];
+        ref = wheel->slots[slot.place].list.head;
         sarki_entry *entry = sarki_entry_of(cache, ref);
-        if (entry->recency.next != ref && slot.low != slot.high) {
+        if (ref != wheel->slots[slot.place].list.tail && slot.low != slot.high) {
             sarki_wheel_open(wheel, &slot);
             return 0;
         }
@@ -3173,8 +3182,8 @@ static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64
 static inline uint32_t sarki_wheel_any(const sarki_wheel *wheel)
 {
     sarki_slot slot;
-    if (wheel->pending) return wheel->pending;
-    return sarki_wheel_lowest(wheel, &slot) ? wheel->heads[slot.place] : 0;
+    if (wheel->pending.head) return wheel->pending.head;
+    return sarki_wheel_lowest(wheel, &slot) ? wheel->slots[slot.place].list.head : 0;
 }
 
 /* The start of a search, where it is not known yet. */
@@ -3194,7 +3203,7 @@ static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shar
                                             uint64_t start, uint64_t *bound)
 {
     for (uint32_t moves = shard->hold_moves;;) {
-        uint32_t head = shard->fifo, ref = 0;
+        uint32_t head = shard->fifo.head, ref = 0;
         if (shard->hold_moves > moves) start = sarki_search_start(cache, start);
         uint64_t first = SARKI_NONE, lowest = sarki_wheel_bound(&shard->recency);
         if (head) {
@@ -3261,32 +3270,44 @@ static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint3
                                     int64_t deadline)
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
-    sarki_bound *bound = sarki_bound_of(cache, shard);
+    sarki_a64 *a_oldest = sarki_oldest_of(cache, shard);
     uint64_t stamp = sarki_stamp_next(&cache->stamps, &shard->a_last_stamp);
     sarki_init64(&entry->a_stamp, stamp | SARKI_PLACED);
     entry->version_low = (uint32_t)++shard->last_version;
     entry->version_high = (uint16_t)(shard->last_version >> 32);
     sarki_list_append(cache->recency_links, &shard->fifo, ref);
     entry->recency.place = SARKI_IN_FIFO;
-    shard->fifo_count++;
     shard->generation++;
     sarki_payload_locked(shard, entry, true);
-    if (sarki_load64_relaxed(&bound->a_oldest) > stamp) /* order: R4 the shard's lock */
-        sarki_store64_seq_cst(&bound->a_oldest, stamp); /* order: E8 needed on x86 too */
+    if (sarki_load64_relaxed(a_oldest) > stamp) /* order: R4 the shard's lock */
+        sarki_store64_seq_cst(a_oldest, stamp); /* order: E8 needed on x86 too */
     sarki_expiry_link_locked(cache, shard, ref, deadline);
+}
+
+/* Takes an entry out of the order of recency. */
+static void sarki_recency_unlink_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref)
+{
+    if (sarki_entry_of(cache, ref)->recency.place == SARKI_IN_FIFO)
+        sarki_list_remove(cache->recency_links, &shard->fifo, ref);
+    else
+        sarki_wheel_remove(&shard->recency, ref);
+    if (!shard->fifo.head && sarki_wheel_bound(&shard->recency) == SARKI_NONE)
+        sarki_store64_relaxed(sarki_oldest_of(cache, shard), SARKI_NONE); /* order: R4, then E8 */
+}
+
+/* What else an entry's departure takes: the order of expiry, and what is counted. */
+static void sarki_expiry_unlink_locked(sarki_shard *shard, sarki_entry *entry, uint32_t ref)
+{
+    if (sarki_entry_deadline(entry) != SARKI_NEVER) sarki_wheel_remove(&shard->expiry, ref);
+    shard->generation++;
+    sarki_payload_locked(shard, entry, false);
 }
 
 /* Takes an entry out of the shard's orders. */
 static void sarki_shard_unlink_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref)
 {
-    sarki_entry *entry = sarki_entry_of(cache, ref);
-    if (entry->recency.place == SARKI_IN_FIFO) sarki_fifo_remove(cache, shard, ref);
-    else sarki_wheel_remove(&shard->recency, ref);
-    if (sarki_entry_deadline(entry) != SARKI_NEVER) sarki_wheel_remove(&shard->expiry, ref);
-    shard->generation++;
-    sarki_payload_locked(shard, entry, false);
-    if (shard->fifo_count == 0 && shard->recency.count == 0) /* order: R4, and E8 when it ends */
-        sarki_store64_relaxed(&sarki_bound_of(cache, shard)->a_oldest, SARKI_NONE);
+    sarki_recency_unlink_locked(cache, shard, ref);
+    sarki_expiry_unlink_locked(shard, sarki_entry_of(cache, ref), ref);
 }
 
 /* Removes an entry that is out of the shard's orders: out of the index, into the frame. */
@@ -3311,8 +3332,8 @@ static void sarki_remove_locked(sark_cache *cache, sarki_shard *shard, sarki_spo
    the entry behind it. */
 static void sarki_victim_prefetch(const sark_cache *cache, const sarki_shard *shard)
 {
-    if (!shard->fifo) return;
-    const sarki_entry *head = sarki_entry_of(cache, shard->fifo);
+    if (!shard->fifo.head) return;
+    const sarki_entry *head = sarki_entry_of(cache, shard->fifo.head);
     sarki_prefetch(&cache->index.buckets[sarki_index_home(&cache->index, head->hash)]);
     sarki_prefetch(sarki_entry_of(cache, head->recency.next));
 }
@@ -3347,7 +3368,7 @@ static uint32_t sarki_expiry_find_locked(sark_cache *cache, sarki_shard *shard, 
     sarki_wheel *wheel = &shard->expiry;
     sarki_slot slot;
     while (sarki_moves_left(shard)) {
-        uint32_t ref = wheel->pending;
+        uint32_t ref = wheel->pending.head;
         if (ref) {
             int64_t deadline = sarki_entry_deadline(sarki_entry_of(cache, ref));
             *bound = wheel->floor;
@@ -3360,9 +3381,9 @@ static uint32_t sarki_expiry_find_locked(sark_cache *cache, sarki_shard *shard, 
         if (!sarki_wheel_lowest(wheel, &slot)) return 0;
         *bound = slot.low;
         if (slot.low > (uint64_t)now) return 0;
-        ref = wheel->heads[slot.place];
+        ref = wheel->slots[slot.place].list.head;
         if (slot.high <= (uint64_t)now) return ref;
-        if (sarki_entry_expiry(sarki_entry_of(cache, ref))->link.next == ref) {
+        if (ref == wheel->slots[slot.place].list.tail) {
             *bound = (uint64_t)sarki_entry_deadline(sarki_entry_of(cache, ref));
             return *bound <= (uint64_t)now ? ref : 0;
         }
@@ -3431,26 +3452,31 @@ static bool sarki_expire_one(sark_cache *cache, sarki_frame *frame)
     return false;
 }
 
-/* The shard with the lowest bound, and the lowest of the others; NULL where all are empty. */
-static sarki_shard *sarki_search_pick(sark_cache *cache, uint64_t *limit)
+/* A shard with the lowest bound; NULL: all are empty. */
+typedef struct sarki_pick {
+    sarki_shard *shard;
+    uint64_t lowest; /* its bound */
+    uint64_t limit;  /* the lowest of the others */
+} sarki_pick;
+
+static sarki_pick sarki_search_pick(sark_cache *cache)
 {
-    uint64_t lowest = SARKI_NONE, second = SARKI_NONE;
+    sarki_pick pick = {NULL, SARKI_NONE, SARKI_NONE};
     uint32_t chosen = 0;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
-        uint64_t bound = sarki_load64_seq_cst(&cache->bounds[i].a_oldest); /* order: E8 */
-        bool lower = bound < lowest; /* without branches: which one it is cannot be predicted */
-        second = sarki_min64(second, lower ? lowest : bound);
+        uint64_t bound = sarki_load64_seq_cst(&cache->a_oldest[i]); /* order: E8 */
+        bool lower = bound < pick.lowest; /* without branches: nobody can predict which one it is */
+        pick.limit = sarki_min64(pick.limit, lower ? pick.lowest : bound);
         chosen = lower ? i : chosen;
-        lowest = lower ? bound : lowest;
+        pick.lowest = lower ? bound : pick.lowest;
     }
-    *limit = second;
-    return lowest == SARKI_NONE ? NULL : &cache->shards[chosen];
+    if (pick.lowest != SARKI_NONE) pick.shard = &cache->shards[chosen];
+    return pick;
 }
 
 /* A search for a victim. */
 typedef struct sarki_search {
     sarki_purpose purpose;
-    uint64_t limit; /* the lowest bound of the other shards */
     uint64_t start; /* when it began; SARKI_NONE: in the first round, which mostly finds it */
     const sarki_query *kept; /* a key that may not be the victim; NULL: none */
     uint32_t kept_met;       /* how often it would have been */
@@ -3476,50 +3502,67 @@ static uint64_t sarki_recency_bound_locked(sark_cache *cache, const sarki_shard 
                                            uint64_t bound)
 {
     uint64_t lowest = sarki_wheel_bound(&shard->recency);
-    if (shard->fifo) {
+    uint32_t head = shard->fifo.head;
+    if (head) {
         /* order: R3 a lower bound; where the head was touched those behind it may be older */
-        uint64_t first = sarki_load64_relaxed(&sarki_entry_of(cache, shard->fifo)->a_stamp);
+        uint64_t first = sarki_load64_relaxed(&sarki_entry_of(cache, head)->a_stamp);
         lowest = sarki_min64(lowest, sarki_stamp_is_placed(first) ? sarki_stamp_key(first) : bound);
     }
     return sarki_max64(lowest, bound);
 }
 
 /* Removes the victim, the oldest entry of a shard whose stamps are at least bound. First of all it
-   publishes the new bound, so that other searches turn to other shards. */
-static void sarki_search_remove(sark_cache *cache, sarki_shard *shard,
-                                const sarki_search *search, uint32_t ref, uint64_t bound,
-                                sarki_frame *frame)
+   publishes the new bound, so that other searches turn to other shards. The spare is taken before
+   the victim retires, as that may change which ones there are. */
+static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_search *search,
+                                uint32_t ref, uint64_t bound, sarki_frame *frame)
 {
-    sarki_bound *published = sarki_bound_of(cache, shard);
-    sarki_shard_unlink_locked(cache, shard, ref);
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    sarki_recency_unlink_locked(cache, shard, ref);
     /* order: R4 the shard's lock; elsewhere a lower bound */
-    sarki_store64_relaxed(&published->a_oldest, sarki_recency_bound_locked(cache, shard, bound));
-    sarki_spot spot =
-        sarki_index_spot_locked(&cache->index, sarki_entry_of(cache, ref)->hash, ref);
+    sarki_store64_relaxed(sarki_oldest_of(cache, shard),
+                          sarki_recency_bound_locked(cache, shard, bound));
+    sarki_expiry_unlink_locked(shard, entry, ref);
+    if (search->granules) search->spare = sarki_spare_take_locked(cache, shard);
+    sarki_spot spot = sarki_index_spot_locked(&cache->index, entry->hash, ref);
     sarki_remove_unlinked_locked(cache, shard, spot, ref, SARK_CACHE_EVICTED, frame);
     sarki_count_locked(search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
                                                             : &shard->a_evicted_for_bytes, 1);
     sarki_victim_prefetch(cache, shard);
 }
 
-/* One round of the search in one shard; true: it found and removed the victim. */
-static bool sarki_search_round(sark_cache *cache, sarki_shard *shard, sarki_search *search,
-                               sarki_frame *frame)
+/* Locks the shard with the lowest bound. False: the bound has risen meanwhile, as the one who holds
+   the lock has taken the victim; so it is known early which shard comes next. */
+static bool sarki_search_lock(sark_cache *cache, const sarki_pick *pick)
 {
-    sarki_bound *published = sarki_bound_of(cache, shard);
-    sarki_shard_lock(shard);
-    uint64_t bound = sarki_load64_relaxed(&published->a_oldest); /* order: R4 the shard's lock */
-    uint32_t ref = sarki_recency_oldest_locked(cache, shard, search->limit, search->start, &bound);
-    if (bound != SARKI_NONE) /* order: R4 the shard's lock; elsewhere a lower bound */
-        sarki_store64_relaxed(&published->a_oldest, bound);
+    const sarki_a64 *a_oldest = sarki_oldest_of(cache, pick->shard);
+    sarki_shard_prefetch(pick->shard);
+    for (uint32_t spins = 0; spins < SARKI_SPINS; spins++) {
+        if (spins % 8 == 0 && sarki_shard_try_lock(pick->shard)) return true;
+        if (sarki_load64_relaxed(a_oldest) != pick->lowest) return false; /* order: R1 a hint */
+        sarki_pause();
+    }
+    sarki_shard_lock(pick->shard);
+    return true;
+}
+
+/* One round of the search in one shard, which is locked; true: it found and removed the victim. */
+static bool sarki_search_round_locked(sark_cache *cache, const sarki_pick *pick,
+                                      sarki_search *search, sarki_frame *frame)
+{
+    sarki_shard *shard = pick->shard;
+    sarki_a64 *a_oldest = sarki_oldest_of(cache, shard);
+    uint64_t bound = sarki_load64_relaxed(a_oldest); /* order: R4 the shard's lock */
+    uint32_t ref = sarki_recency_oldest_locked(cache, shard, pick->limit, search->start, &bound);
     if (ref && sarki_search_keeps(cache, shard, search, ref)) ref = 0;
     if (ref && search->granules) {
-        search->spare = sarki_spare_take_locked(cache, shard, search->granules);
-        search->has_no_spare = !search->spare;
+        search->has_no_spare = !sarki_spare_fits_locked(cache, shard, search->granules);
         if (search->has_no_spare) ref = 0;
     }
-    if (ref) sarki_search_remove(cache, shard, search, ref, bound, frame);
-    sarki_shard_unlock(shard);
+    if (ref)
+        sarki_search_remove(cache, shard, search, ref, bound, frame);
+    else if (bound != SARKI_NONE) /* order: R4 the shard's lock; elsewhere a lower bound */
+        sarki_store64_relaxed(a_oldest, bound);
     return ref != 0;
 }
 
@@ -3528,9 +3571,12 @@ static bool sarki_search_round(sark_cache *cache, sarki_shard *shard, sarki_sear
 static bool sarki_search_run(sark_cache *cache, sarki_search *search, sarki_frame *frame)
 {
     for (;;) {
-        sarki_shard *shard = sarki_search_pick(cache, &search->limit);
-        if (!shard) return false;
-        if (sarki_search_round(cache, shard, search, frame)) return true;
+        sarki_pick pick = sarki_search_pick(cache);
+        if (!pick.shard) return false;
+        if (!sarki_search_lock(cache, &pick)) continue;
+        bool found = sarki_search_round_locked(cache, &pick, search, frame);
+        sarki_shard_unlock(pick.shard);
+        if (found) return true;
         if (search->has_no_spare || search->kept_met > 1) return false;
         search->start = sarki_search_start(cache, search->start);
     }
@@ -3544,7 +3590,7 @@ static bool sarki_evict_since(sark_cache *cache, sarki_purpose purpose, const sa
                               uint64_t start, sarki_frame *frame)
 {
     if (sarki_expire_one(cache, frame)) return true;
-    sarki_search search = {purpose, 0, start, kept, 0, 0, 0, false};
+    sarki_search search = {purpose, start, kept, 0, 0, 0, false};
     return sarki_search_run(cache, &search, frame);
 }
 
@@ -3559,7 +3605,7 @@ static bool sarki_evict(sark_cache *cache, sarki_purpose purpose, const sarki_qu
 static bool sarki_spare_is_near(const sark_cache *cache, uint32_t granules)
 {
     for (uint32_t i = 0; i < cache->shard_count; i++) /* order: R1 a hint */
-        if (sarki_load32_relaxed(&cache->bounds[i].a_spare_granules) == granules) return true;
+        if (sarki_load32_relaxed(&cache->a_spare_granules[i]) == granules) return true;
     return false;
 }
 
@@ -3571,7 +3617,7 @@ static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, uint
 {
     if (sarki_load32_relaxed(&cache->memory.a_turn_taken)) return 0; /* order: R1, see >>room */
     if (!sarki_spare_is_near(cache, granules) || sarki_expired_next(cache) >= 0) return 0;
-    sarki_search search = {SARKI_FOR_ENTRIES, 0, SARKI_NONE, NULL, 0, granules, 0, false};
+    sarki_search search = {SARKI_FOR_ENTRIES, SARKI_NONE, NULL, 0, granules, 0, false};
     bool evicted = sarki_search_run(cache, &search, frame);
     *start = search.start;
     return evicted ? search.spare : 0;
@@ -3614,10 +3660,9 @@ static bool sarki_place_reserve(sark_cache *cache)
 /* Sleeps until something changes, unless a place or an entry to evict is there. */
 static void sarki_place_wait(sark_cache *cache)
 {
-    uint64_t limit = 0;
     sarki_lock(&cache->room.mutex);
     sarki_add32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 needed on x86 too */
-    if (!sarki_search_pick(cache, &limit) &&
+    if (!sarki_search_pick(cache).shard &&
         sarki_load32_seq_cst(&cache->a_count) >= cache->max_entries) /* order: E8 */
         sarki_wait(&cache->room.changed, &cache->room.mutex);
     sarki_sub32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 */
@@ -3857,7 +3902,8 @@ static void sarki_read_locked(sark_cache *cache, sarki_reading *reading)
 static inline sarki_reading sarki_reading_of(sark_cache *cache, sarki_query query,
                                              sarki_intent intent)
 {
-    sarki_reading reading = {query, sarki_hold_begin(&cache->leases, intent), NULL, NULL, 0, false};
+    sarki_hold hold = sarki_hold_begin(&cache->leases, intent);
+    sarki_reading reading = {query, hold, NULL, NULL, 0, false};
     return reading;
 }
 
@@ -4036,8 +4082,10 @@ SARKI_HOT sark_cache_status sarki_get(sark_cache *cache, const void *key, size_t
     }
     sark_cache_status status =
         sarki_value_copy(reading.entry, value, value_capacity, value_bytes);
-    if (SARKI_LIKELY(status == SARK_CACHE_OK)) sarki_read_hit(cache, &reading);
-    else sarki_add64_relaxed(&sarki_home_lease(cache, &reading)->a_short_buffers, 1); /* order: R1 */
+    if (SARKI_LIKELY(status == SARK_CACHE_OK))
+        sarki_read_hit(cache, &reading);
+    else /* order: R1 */
+        sarki_add64_relaxed(&sarki_home_lease(cache, &reading)->a_short_buffers, 1);
     sarki_read_end(&reading);
     return status;
 }
@@ -4392,6 +4440,7 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
     sark_cache_status status = sarki_write_allowed(cache, write);
     if (status != SARK_CACHE_OK) return status;
     uint64_t start = SARKI_NONE;
+    sarki_shard_prefetch(&cache->shards[sarki_shard_number(cache, write->query.tag)]);
     if (sarki_write_needs_victim(cache, write))
         write->ref = sarki_evict_for_spare(cache, granules, &start, &write->frame);
     bool has_place = write->ref != 0;
@@ -4461,7 +4510,7 @@ SARK_CACHE_API sark_cache_status sark_cache_delete(sark_cache *cache, const void
 {
     sark_cache_status status = sarki_key_status(cache, key, key_bytes);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_frame frame = {0};
+    sarki_frame frame = {{0, 0}};
     sarki_query query = sarki_query_of(cache, key, key_bytes);
     sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query.tag)];
     sarki_shard_lock(shard);
@@ -4480,7 +4529,7 @@ SARK_CACHE_API sark_cache_status sark_cache_take(sark_cache *cache, const void *
     sark_cache_status status = sarki_key_status(cache, key, key_bytes);
     if (status == SARK_CACHE_OK && !value && value_capacity > 0) status = SARK_CACHE_BAD_ARGUMENT;
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_frame frame = {0};
+    sarki_frame frame = {{0, 0}};
     sarki_query query = sarki_query_of(cache, key, key_bytes);
     sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query.tag)];
     sarki_shard_lock(shard);
@@ -4646,7 +4695,7 @@ static void sarki_walk_flush(sark_cache *cache, uint32_t removed, sarki_frame *f
 static uint64_t sarki_remove_all(sark_cache *cache, sark_cache_cause cause)
 {
     uint64_t cuts[SARKI_MAX_SHARDS], total = 0;
-    sarki_frame frame = {0};
+    sarki_frame frame = {{0, 0}};
     sarki_spot spot = {0, 0};
     uint32_t removed = 0;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
@@ -4680,7 +4729,7 @@ SARK_CACHE_API uint64_t sark_cache_cleanup_expired(sark_cache *cache, uint64_t m
         /* order: R1 a lower bound; who has just written one knows it */
         bool more = sarki_load64_relaxed(&cache->a_next_deadlines[i]) <= (uint64_t)now;
         while (more && total < max_entries) {
-            sarki_frame frame = {0};
+            sarki_frame frame = {{0, 0}};
             uint32_t max = (uint32_t)sarki_min64(max_entries - total, SARKI_MOVES);
             uint32_t removed = sarki_expire_shard(cache, &cache->shards[i], now, max, true, &frame,
                                                   &more);
@@ -4892,7 +4941,7 @@ static void sarki_metrics_add_expired(const sark_cache *cache, sark_cache_metric
         oldest = sarki_min64(oldest, next);
         for (uint32_t place = 0; place < sarki_wheel_slots(wheel->bits); place++)
             if (sarki_wheel_slot(wheel->bits, floor, place).low <= (uint64_t)now) /* order: R1 */
-                metrics->expired_resident += sarki_load32_relaxed(&wheel->a_slot_counts[place]);
+                metrics->expired_resident += sarki_load32_relaxed(&wheel->slots[place].a_count);
     }
     if (oldest == SARKI_NONE || metrics->expired_resident == 0) return;
     metrics->oldest_overdue_ms = ((uint64_t)now - oldest) / (uint64_t)cache->ticks_per_ms;
@@ -5039,7 +5088,7 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache)
 typedef struct sarki_checker {
     sark_cache *cache;
     const char *broken; /* text of the first broken invariant; NULL: none */
-    uint64_t entries, with_deadline, payload_bytes; /* seen in the index */
+    uint64_t entries, in_fifos, with_deadline, payload_bytes; /* seen in the index */
     uint64_t used_blocks, used_granules;            /* seen in the arena */
 } sarki_checker;
 
@@ -5049,12 +5098,15 @@ static bool sarki_verify(sarki_checker *checker, bool holds, const char *text)
     return holds;
 }
 
-/* Whether a link's neighbours know it. */
-static bool sarki_link_is_mutual(char *links, uint32_t ref)
+/* Whether a link's neighbours know it, or it is the end of a list, or of another that may hold it. */
+static bool sarki_link_is_mutual(char *links, uint32_t ref, const sarki_list *list,
+                                 const sarki_list *other)
 {
     const sarki_link *link = sarki_link_at(links, ref);
-    return sarki_link_at(links, link->next)->prev == ref &&
-           sarki_link_at(links, link->prev)->next == ref;
+    bool is_tail = list->tail == ref || other->tail == ref;
+    bool is_head = list->head == ref || other->head == ref;
+    return (is_tail || sarki_link_at(links, link->next)->prev == ref) &&
+           (is_head || sarki_link_at(links, link->prev)->next == ref);
 }
 
 static void sarki_check_expiry_locked(sarki_checker *checker, sarki_shard *shard, uint32_t ref)
@@ -5067,14 +5119,32 @@ static void sarki_check_expiry_locked(sarki_checker *checker, sarki_shard *shard
     sarki_slot slot = sarki_wheel_slot(wheel->bits, wheel->floor, link->place);
     uint64_t key = (uint64_t)deadline;
     checker->with_deadline++;
-    sarki_verify(checker, sarki_link_is_mutual(cache->expiry_links, ref),
+    sarki_verify(checker, sarki_link_is_mutual(cache->expiry_links, ref,
+                                               &wheel->slots[link->place].list, &wheel->pending),
                  "W4: neighbours in the expiry wheel are not mutual");
-    sarki_verify(checker, wheel->pending || (slot.low <= key && key <= slot.high),
+    sarki_verify(checker, wheel->pending.head || (slot.low <= key && key <= slot.high),
                  "W1: an entry is not in the slot of its deadline");
     sarki_verify(checker, key >= wheel->floor, "W3: a deadline is below the wheel's floor");
     sarki_verify(checker, /* order: R4 the shard's lock */
                  key >= sarki_load64_relaxed(sarki_next_deadline_of(cache, shard)),
                  "S2: a deadline is below the shard's next deadline");
+}
+
+static void sarki_check_recency_locked(sarki_checker *checker, const sarki_shard *shard,
+                                       uint32_t ref)
+{
+    const sarki_wheel *wheel = &shard->recency;
+    char *links = checker->cache->recency_links;
+    uint32_t place = sarki_link_at(links, ref)->place;
+    bool is_in_fifo = place == SARKI_IN_FIFO;
+    checker->in_fifos += is_in_fifo;
+    if (!sarki_verify(checker, is_in_fifo || place < sarki_wheel_slots(wheel->bits),
+                      "S1: an entry is neither in the FIFO nor in the wheel"))
+        return;
+    const sarki_list *list = is_in_fifo ? &shard->fifo : &wheel->slots[place].list;
+    sarki_verify(checker,
+                 sarki_link_is_mutual(links, ref, list, is_in_fifo ? list : &wheel->pending),
+                 "W4: neighbours in the order of recency are not mutual");
 }
 
 static void sarki_check_entry_locked(sarki_checker *checker, sarki_shard *shard, sarki_spot spot,
@@ -5093,11 +5163,7 @@ static void sarki_check_entry_locked(sarki_checker *checker, sarki_shard *shard,
          b = sarki_index_next(&cache->index, b)) /* order: R4 for this key */
         sarki_verify(checker, sarki_load32_relaxed(&cache->index.buckets[b].a_overflow) > 0,
                      "X3: a bucket does not count a key that passed it");
-    sarki_verify(checker, sarki_link_is_mutual(cache->recency_links, ref),
-                 "W4: neighbours in the order of recency are not mutual");
-    sarki_verify(checker, entry->recency.place == SARKI_IN_FIFO ||
-                              entry->recency.place < sarki_wheel_slots(shard->recency.bits),
-                 "S1: an entry is neither in the FIFO nor in the wheel");
+    sarki_check_recency_locked(checker, shard, ref);
     sarki_check_expiry_locked(checker, shard, ref);
 }
 
@@ -5113,22 +5179,23 @@ static void sarki_check_index(sarki_checker *checker)
     } while (!checker->broken && sarki_walk_next(checker->cache, &spot));
 }
 
-static void sarki_check_wheel_locked(sarki_checker *checker, const sarki_wheel *wheel)
+/* Returns how many entries the wheel's slots count. */
+static uint64_t sarki_check_wheel_locked(sarki_checker *checker, const sarki_wheel *wheel)
 {
-    uint32_t levels_used = 0, counted = 0;
+    uint32_t levels_used = 0;
+    uint64_t counted = 0;
     for (uint32_t place = 0; place < sarki_wheel_slots(wheel->bits); place++) {
         uint32_t level = place >> wheel->bits, digit = place & ((1u << wheel->bits) - 1);
+        const sarki_list *list = &wheel->slots[place].list;
         bool used = (wheel->used[level] >> digit & 1) != 0;
         levels_used |= (uint32_t)used << level;
-        sarki_verify(checker, used == (wheel->heads[place] != 0),
+        sarki_verify(checker, used == (list->head != 0) && used == (list->tail != 0),
                      "W2: a slot's bit does not tell whether it has entries");
-        if (wheel->a_slot_counts) /* order: R4 the shard's lock */
-            counted += sarki_load32_relaxed(&wheel->a_slot_counts[place]);
+        counted += sarki_load32_relaxed(&wheel->slots[place].a_count); /* order: R4 shard's lock */
     }
     sarki_verify(checker, levels_used == wheel->levels_used,
                  "W2: a level's bit does not tell whether it has slots in use");
-    sarki_verify(checker, !wheel->a_slot_counts || counted == wheel->count,
-                 "W4: the counts of the slots do not add up");
+    return counted;
 }
 
 /* Blocks from ref on, at most SARKI_MOVES of them; returns where to go on. */
@@ -5182,7 +5249,7 @@ static bool sarki_check_arena(sarki_checker *checker)
 
 /* What changes with each write, and what shards say of themselves. */
 typedef struct sarki_sums {
-    uint64_t generation, entries, orders, with_deadline, payload_bytes, retired;
+    uint64_t generation, entries, in_wheels, with_deadline, payload_bytes, retired;
 } sarki_sums;
 
 static sarki_sums sarki_check_shards(sarki_checker *checker)
@@ -5194,12 +5261,10 @@ static sarki_sums sarki_check_shards(sarki_checker *checker)
         sarki_shard_lock(shard);
         sums.generation += shard->generation;
         sums.entries += sarki_load32_relaxed(&shard->a_entries); /* order: R4 the shard's lock */
-        sums.orders += (uint64_t)shard->fifo_count + shard->recency.count;
-        sums.with_deadline += shard->expiry.count;
         sums.retired += (uint64_t)shard->retired.count + shard->spares.count;
         sums.payload_bytes += sarki_load64_relaxed(&shard->a_payload_bytes); /* order: R4 */
-        sarki_check_wheel_locked(checker, &shard->recency);
-        sarki_check_wheel_locked(checker, &shard->expiry);
+        sums.in_wheels += sarki_check_wheel_locked(checker, &shard->recency);
+        sums.with_deadline += sarki_check_wheel_locked(checker, &shard->expiry);
         sarki_shard_unlock(shard);
     }
     sarki_lock(&cache->memory.mutex);
@@ -5214,7 +5279,7 @@ static void sarki_check_sums(sarki_checker *checker, const sarki_sums *sums)
     sark_cache *cache = checker->cache;
     sarki_verify(checker, checker->entries == sums->entries,
                  "S1: the index holds more or fewer entries than the shards count");
-    sarki_verify(checker, sums->orders == sums->entries,
+    sarki_verify(checker, checker->in_fifos + sums->in_wheels == sums->entries,
                  "S1: the orders of recency hold more or fewer entries than the shards");
     sarki_verify(checker, sums->with_deadline == checker->with_deadline,
                  "S1: the orders of expiry hold more or fewer entries than have a deadline");
@@ -5229,7 +5294,7 @@ SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t rep
 {
     if (report && report_bytes > 0) report[0] = '\0';
     if (!cache) return false;
-    sarki_checker checker = {cache, NULL, 0, 0, 0, 0, 0};
+    sarki_checker checker = {cache, NULL, 0, 0, 0, 0, 0, 0};
     sarki_sums before = sarki_check_shards(&checker);
     sarki_check_index(&checker);
     bool still = sarki_check_arena(&checker);
@@ -5264,8 +5329,8 @@ SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t rep
 typedef struct sarki_layout {
     uint32_t shard_count, lease_count, pin_count, hint_bits, wheel_bits, bucket_count;
     size_t lease_spacing;
-    uint64_t shards, bounds, next_deadlines, heads, slot_counts, leases, pins, hints, scan_refs,
-        histograms, baseline, bins, buckets, arena; /* 64 bits: compared before they are used */
+    uint64_t shards, oldest, next_deadlines, spare_granules, wheel_slots, leases, pins, hints,
+        scan_refs, histograms, baseline, bins, buckets, arena; /* 64 bits: compared before use */
 } sarki_layout;
 
 static sark_cache_status sarki_config_check(const sark_cache_config *config)
@@ -5333,11 +5398,11 @@ static sarki_layout sarki_layout_of(const sark_cache_config *config)
     size_t slots = (size_t)layout.shard_count * sarki_wheel_slots(layout.wheel_bits);
     size_t levels = sarki_arena_levels(arena_granules);
     size_t kinds = config->latency_sample_every > 0 ? SARKI_LATENCY_KINDS : 0;
-    sarki_layout_place(&layout.shards, &at, layout.shard_count, sizeof(sarki_shard), 64);
-    sarki_layout_place(&layout.bounds, &at, layout.shard_count, sizeof(sarki_bound), 64);
+    sarki_layout_place(&layout.shards, &at, layout.shard_count, sizeof(sarki_shard), SARKI_APART);
+    sarki_layout_place(&layout.oldest, &at, layout.shard_count, sizeof(sarki_a64), 64);
     sarki_layout_place(&layout.next_deadlines, &at, layout.shard_count, sizeof(sarki_a64), 64);
-    sarki_layout_place(&layout.heads, &at, slots * 2, sizeof(uint32_t), 64);
-    sarki_layout_place(&layout.slot_counts, &at, slots, sizeof(sarki_a32), 64);
+    sarki_layout_place(&layout.spare_granules, &at, layout.shard_count, sizeof(sarki_a32), 64);
+    sarki_layout_place(&layout.wheel_slots, &at, slots * 2, sizeof(sarki_slot_list), 64);
     sarki_layout_place(&layout.leases, &at, layout.lease_count, layout.lease_spacing, 128);
     sarki_layout_place(&layout.pins, &at, layout.pin_count, sizeof(sarki_pin), 64);
     sarki_layout_place(&layout.hints, &at, (uint64_t)1 << layout.hint_bits, sizeof(sarki_a32), 64);
@@ -5434,15 +5499,12 @@ SARK_CACHE_API size_t sark_cache_region_bytes(const sark_cache_config *config)
 static void sarki_shard_create(sark_cache *cache, const sarki_layout *layout, uint32_t number)
 {
     sarki_shard *shard = &cache->shards[number];
-    sarki_bound *bound = &cache->bounds[number];
-    uint32_t slots = sarki_wheel_slots(layout->wheel_bits);
-    uint32_t *heads = (uint32_t *)(void *)(cache->region + layout->heads);
-    sarki_a32 *counts = (sarki_a32 *)(void *)(cache->region + layout->slot_counts);
-    heads += (size_t)number * 2 * slots;
-    sarki_wheel_create(&shard->recency, cache->recency_links, heads, NULL, layout->wheel_bits);
-    sarki_wheel_create(&shard->expiry, cache->expiry_links, heads + slots,
-                       counts + (size_t)number * slots, layout->wheel_bits);
-    sarki_store64_relaxed(&bound->a_oldest, SARKI_NONE);        /* order: R5 */
+    size_t count = sarki_wheel_slots(layout->wheel_bits);
+    sarki_slot_list *slots = (sarki_slot_list *)(void *)(cache->region + layout->wheel_slots);
+    slots += number * 2 * count;
+    sarki_wheel_create(&shard->recency, cache->recency_links, slots, layout->wheel_bits);
+    sarki_wheel_create(&shard->expiry, cache->expiry_links, slots + count, layout->wheel_bits);
+    sarki_store64_relaxed(sarki_oldest_of(cache, shard), SARKI_NONE);        /* order: R5 */
     sarki_store64_relaxed(sarki_next_deadline_of(cache, shard), SARKI_NONE); /* order: R5 */
 }
 
@@ -5478,8 +5540,9 @@ static void sarki_tables_create(sark_cache *cache, const sarki_layout *layout)
     cache->recency_links = cache->region + offsetof(sarki_entry, recency);
     cache->expiry_links = cache->region + sizeof(sarki_entry) + offsetof(sarki_expiry, link);
     cache->shards = (sarki_shard *)(void *)(cache->region + layout->shards);
-    cache->bounds = (sarki_bound *)(void *)(cache->region + layout->bounds);
+    cache->a_oldest = (sarki_a64 *)(void *)(cache->region + layout->oldest);
     cache->a_next_deadlines = (sarki_a64 *)(void *)(cache->region + layout->next_deadlines);
+    cache->a_spare_granules = (sarki_a32 *)(void *)(cache->region + layout->spare_granules);
     cache->baseline = (sark_cache_metrics *)(void *)(cache->region + layout->baseline);
     cache->index.buckets = (sarki_bucket *)(void *)(cache->region + layout->buckets);
     cache->index.bucket_count = layout->bucket_count;

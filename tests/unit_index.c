@@ -412,14 +412,11 @@ TEST(homes)
 
 /* ---- Whole caches --------------------------------------------------------------------------- */
 
-static uint32_t circle_count(const sark_cache *cache, uint32_t head)
+static uint32_t list_count(const sark_cache *cache, sarki_list list)
 {
-    uint32_t count = 0, ref = head;
-    if (!head) return 0;
-    do {
-        count++;
+    uint32_t count = list.head != 0;
+    for (uint32_t ref = list.head; ref != list.tail; count++)
         ref = sarki_entry_of(cache, ref)->recency.next;
-    } while (ref != head);
     return count;
 }
 
@@ -439,7 +436,7 @@ TEST(shard_of_a_tag)
         CHECK(sarki_load32_relaxed(&cache->shards[number].a_entries) == counts[number]);
     }
     for (uint32_t i = 0; i < 16; i++) {
-        CHECK(circle_count(cache, cache->shards[i].fifo) == counts[i]);
+        CHECK(list_count(cache, cache->shards[i].fifo) == counts[i]);
         CHECK(counts[i] > 0);
     }
     FINISH(cache);

@@ -11,7 +11,7 @@
 #include "test.h"
 #include "support.h"
 
-enum { GUARD = 256, MOST_BYTES = 4 << 20, TABLES = 12 };
+enum { GUARD = 256, MOST_BYTES = 4 << 20, TABLES = 13 };
 
 static uint64_t seed = 1;
 static _Alignas(128) unsigned char memory[MOST_BYTES + 2 * GUARD + 128];
@@ -32,10 +32,11 @@ static void tables_of(const sark_cache_config *config, const sarki_layout *layou
     size_t bins = sarki_arena_levels(granules) * SARKI_BINS_PER_LEVEL;
     size_t refs = config->pin_count + sarki_max64(config->lease_count, SARKI_REPORTERS + 1);
     const table all[TABLES] = {
-        {layout->shards, config->shard_count * sizeof(sarki_shard), 64},
-        {layout->bounds, config->shard_count * sizeof(sarki_bound), 64},
-        {layout->heads, 2 * slots * sizeof(uint32_t), sizeof(uint32_t)},
-        {layout->slot_counts, slots * sizeof(sarki_a32), sizeof(sarki_a32)},
+        {layout->shards, config->shard_count * sizeof(sarki_shard), SARKI_APART},
+        {layout->oldest, config->shard_count * sizeof(sarki_a64), 64},
+        {layout->next_deadlines, config->shard_count * sizeof(sarki_a64), 64},
+        {layout->spare_granules, config->shard_count * sizeof(sarki_a32), 64},
+        {layout->wheel_slots, 2 * slots * sizeof(sarki_slot_list), sizeof(uint32_t)},
         {layout->leases, config->lease_count * layout->lease_spacing, 64},
         {layout->pins, config->pin_count * sizeof(sarki_pin), sizeof(sarki_a32)},
         {layout->hints, sizeof(sarki_a32) << layout->hint_bits, sizeof(sarki_a32)},

@@ -104,13 +104,13 @@ static uint32_t key_in(uint32_t ref)
 /* Evicts one entry, not the kept one (NULL: any). Returns its key; MOST_KEYS: there is none. */
 static uint32_t evict_but(const uint32_t *kept)
 {
-    sarki_frame frame = {0};
+    sarki_frame frame = {{0, 0}};
     sarki_query query = {0};
     if (kept) query = sarki_query_of(tested.cache, kept, sizeof *kept);
     if (!sarki_evict(tested.cache, SARKI_FOR_BYTES, kept ? &query : NULL, &frame))
         return MOST_KEYS;
-    uint32_t key = key_in(frame.removed);
-    CHECK(tested.refs[key] == frame.removed);
+    uint32_t key = key_in(frame.removed.head);
+    CHECK(tested.refs[key] == frame.removed.head);
     tested.refs[key] = 0;
     tested.present--;
     sarki_places_give_back(tested.cache, 1);
@@ -136,12 +136,22 @@ static bool oldest_is_evicted(void)
     return evict() == expected;
 }
 
+/* Entries in the wheel of the first shard. */
+static uint32_t in_wheel(void)
+{
+    const sarki_wheel *wheel = &tested.cache->shards->recency;
+    uint32_t count = 0;
+    for (uint32_t place = 0; place < sarki_wheel_slots(wheel->bits); place++)
+        count += sarki_load32_relaxed(&wheel->slots[place].a_count);
+    return count;
+}
+
 /* S2: no stamp is below the bound that its shard has published. */
 static bool bounds_hold(void)
 {
     for (uint32_t key = 0; key < tested.key_count; key++)
-        if (tested.refs[key] && stamp_of(key) < sarki_load64_relaxed(
-                                    &sarki_bound_of(tested.cache, shard_of(key))->a_oldest))
+        if (tested.refs[key] &&
+            stamp_of(key) < sarki_load64_relaxed(sarki_oldest_of(tested.cache, shard_of(key))))
             return false;
     return true;
 }
@@ -229,15 +239,15 @@ TEST(touched_head_moves_to_the_wheel)
     const sarki_shard *shard = tested.cache->shards;
     touch(0);
     touch(2);
-    CHECK(shard->fifo_count == 4 && shard->recency.count == 0);
+    CHECK(in_wheel() == 0);
     CHECK(evict() == 1);
-    CHECK(!in_fifo(0) && in_fifo(2) && in_fifo(3) && shard->fifo == tested.refs[2]);
-    CHECK(shard->fifo_count == 2 && shard->recency.count == 1 && moves() == 1);
+    CHECK(!in_fifo(0) && in_fifo(2) && in_fifo(3) && shard->fifo.head == tested.refs[2]);
+    CHECK(in_wheel() == 1 && moves() == 1);
     CHECK(sarki_stamp_is_placed(stamp_of(0)) && !sarki_stamp_is_placed(stamp_of(2)));
     CHECK(evict() == 3);
-    CHECK(!in_fifo(2) && shard->fifo == 0 && shard->recency.count == 2 && moves() >= 2);
+    CHECK(!in_fifo(2) && shard->fifo.head == 0 && in_wheel() == 2 && moves() >= 2);
     CHECK(evict() == 0 && evict() == 2 && evict() == MOST_KEYS);
-    CHECK(sarki_load64_relaxed(&tested.cache->bounds[0].a_oldest) == SARKI_NONE);
+    CHECK(sarki_load64_relaxed(&tested.cache->a_oldest[0]) == SARKI_NONE);
     FINISH(tested.cache);
 }
 
@@ -389,7 +399,7 @@ TEST(touched_since_the_start)
     for (uint32_t key = 0; key < 100; key++) touch(key);
     CHECK(evict() == 0); /* all others are in the wheel now */
     sarki_shard *shard = tested.cache->shards;
-    REQUIRE(shard->fifo_count == 0 && shard->recency.count == 99);
+    REQUIRE(shard->fifo.head == 0 && in_wheel() == 99);
     uint64_t before = moves(), bound = 0, start = sarki_wheel_bound(&shard->recency);
     sarki_shard_lock(shard);
     uint32_t ref = sarki_recency_oldest_locked(tested.cache, shard, SARKI_NONE, start, &bound);
@@ -410,10 +420,11 @@ TEST(touched_since_the_start_below_an_older_one)
     for (uint32_t key = 0; key < 3; key++) {
         set_stamp(key, (uint64_t)(key + 1) << 40);
         settle(key);
-        sarki_fifo_remove(tested.cache, tested.cache->shards, tested.refs[key]);
+        sarki_list_remove(tested.cache->recency_links, &tested.cache->shards->fifo,
+                          tested.refs[key]);
         sarki_wheel_insert(&tested.cache->shards->recency, tested.refs[key], stamp_of(key) - 1);
     }
-    for (uint32_t key = 3; key < 6; key++) set_stamp(key, (uint64_t)5 << 40 | key << 2 | 1);
+    for (uint32_t key = 3; key < 6; key++) set_stamp(key, (uint64_t)5 << 40 | key << 4 | 1);
     sarki_store64_relaxed(&tested.cache->stamps.a_count, (uint64_t)6 << 40);
     touch(0);
     uint64_t start = sarki_stamp_now(&tested.cache->stamps), bound = 0;
@@ -455,7 +466,7 @@ TEST(limits_end_a_round)
     insert_all(1, 100);
     for (uint32_t key = 0; key < 100; key++) touch(key);
     sarki_shard *shard = tested.cache->shards;
-    uint64_t bound = sarki_load64_relaxed(&tested.cache->bounds[0].a_oldest), lowest = bound;
+    uint64_t bound = sarki_load64_relaxed(&tested.cache->a_oldest[0]), lowest = bound;
     sarki_shard_lock(shard);
     CHECK(sarki_recency_oldest_locked(tested.cache, shard, bound, SARKI_NONE, &bound) == 0);
     CHECK(bound > lowest && bound <= stamp_of(0));
@@ -472,24 +483,25 @@ TEST(limits_end_a_round)
 /* The shard with the lowest bound is searched; the limit is the lowest of the others. */
 TEST(lowest_bound_is_picked)
 {
-    uint64_t random = seed, limit = 0;
+    uint64_t random = seed;
     rig_create(16, 1);
-    CHECK(sarki_search_pick(tested.cache, &limit) == NULL && limit == SARKI_NONE);
+    CHECK(!sarki_search_pick(tested.cache).shard);
     for (uint32_t round = 0; round < 1000; round++) {
         uint64_t lowest = SARKI_NONE, second = SARKI_NONE;
         for (uint32_t i = 0; i < 16; i++) {
             uint64_t bound = random_below(&random, 4) ? 2 + random_below(&random, 30) : SARKI_NONE;
-            sarki_store64_relaxed(&tested.cache->bounds[i].a_oldest, bound);
+            sarki_store64_relaxed(&tested.cache->a_oldest[i], bound);
             second = sarki_min64(second, bound > lowest ? bound : lowest);
             lowest = sarki_min64(lowest, bound);
         }
-        const sarki_shard *shard = sarki_search_pick(tested.cache, &limit);
-        CHECK((shard == NULL) == (lowest == SARKI_NONE) && limit == second);
-        if (shard)
-            CHECK(sarki_load64_relaxed(&sarki_bound_of(tested.cache, shard)->a_oldest) == lowest);
+        sarki_pick pick = sarki_search_pick(tested.cache);
+        CHECK((pick.shard == NULL) == (lowest == SARKI_NONE));
+        CHECK(pick.lowest == lowest && pick.limit == second);
+        if (pick.shard)
+            CHECK(sarki_load64_relaxed(sarki_oldest_of(tested.cache, pick.shard)) == lowest);
     }
     for (uint32_t i = 0; i < 16; i++)
-        sarki_store64_relaxed(&tested.cache->bounds[i].a_oldest, SARKI_NONE);
+        sarki_store64_relaxed(&tested.cache->a_oldest[i], SARKI_NONE);
     FINISH(tested.cache);
 }
 
@@ -499,12 +511,12 @@ TEST(bounds_of_empty_shards)
     rig_create(4, 400);
     for (uint32_t round = 0; round < 3; round++) {
         for (uint32_t i = 0; i < 4; i++)
-            CHECK(sarki_load64_relaxed(&tested.cache->bounds[i].a_oldest) == SARKI_NONE);
+            CHECK(sarki_load64_relaxed(&tested.cache->a_oldest[i]) == SARKI_NONE);
         CHECK(evict() == MOST_KEYS);
         for (uint32_t key = 0; key < 400; key++) insert(key);
         CHECK(bounds_hold());
         for (uint32_t i = 0; i < 4; i++)
-            CHECK(sarki_load64_relaxed(&tested.cache->bounds[i].a_oldest) != SARKI_NONE);
+            CHECK(sarki_load64_relaxed(&tested.cache->a_oldest[i]) != SARKI_NONE);
         if (round == 1) CHECK(sark_cache_clear(tested.cache) == 400);
         else CHECK(drains_in_order());
         tested.present = 0;

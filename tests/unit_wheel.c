@@ -15,8 +15,7 @@ enum { ENTRIES = 400, SLOTS = 11 << 6 };
 /* A wheel whose entries are nothing but links, and what is known of them. References begin at 1. */
 typedef struct rig {
     sarki_wheel wheel;
-    uint32_t heads[SLOTS];
-    sarki_a32 counts[SLOTS];
+    sarki_slot_list slots[SLOTS];
     _Alignas(16) char links[(ENTRIES + 1) * SARKI_GRANULE];
     uint64_t keys[ENTRIES + 1];
     bool in[ENTRIES + 1];
@@ -31,42 +30,40 @@ static rig tested;
 static void rig_create(uint32_t bits, uint64_t floor)
 {
     memset(&tested, 0, sizeof tested);
-    sarki_wheel_create(&tested.wheel, tested.links, tested.heads, tested.counts, bits);
+    sarki_wheel_create(&tested.wheel, tested.links, tested.slots, bits);
     sarki_wheel_set_floor(&tested.wheel, floor);
 }
 
 /* ---- The structure -------------------------------------------------------------------------- */
 
+/* W4: how many entries a list has; UINT32_MAX where it is broken. */
+static uint32_t walk_list(sarki_list list)
+{
+    uint32_t count = 0, last = 0;
+    for (uint32_t ref = list.head; ref; count++) {
+        const sarki_link *link = sarki_link_at(tested.links, ref);
+        if (!tested.in[ref] || count > ENTRIES) return UINT32_MAX;
+        if (last && link->prev != last) return UINT32_MAX;
+        last = ref;
+        ref = ref == list.tail ? 0 : link->next;
+    }
+    return last == list.tail ? count : UINT32_MAX;
+}
+
 /* W1, W3, W4 of one slot. Returns how many entries it has; UINT32_MAX where something is wrong. */
 static uint32_t walk_slot(uint32_t place)
 {
     const sarki_wheel *wheel = &tested.wheel;
-    uint32_t head = wheel->heads[place], ref = head, count = 0;
+    sarki_list list = wheel->slots[place].list;
     sarki_slot slot = sarki_wheel_slot(wheel->bits, wheel->floor, place);
-    if (!head) return 0;
-    do {
+    uint32_t count = walk_list(list), ref = list.head;
+    for (uint32_t i = 0; count != UINT32_MAX && i < count; i++) {
         const sarki_link *link = sarki_link_at(tested.links, ref);
         uint64_t key = sarki_max64(tested.keys[ref], wheel->floor);
-        if (!tested.in[ref] || link->place != place || count++ > ENTRIES) return UINT32_MAX;
-        if (sarki_link_at(tested.links, link->next)->prev != ref) return UINT32_MAX;
-        if (key < slot.low || key > slot.high) return UINT32_MAX;
+        if (link->place != place || key < slot.low || key > slot.high) return UINT32_MAX;
         if (sarki_wheel_place(wheel, key) != place) return UINT32_MAX;
         ref = link->next;
-    } while (ref != head);
-    return count;
-}
-
-/* How many entries are pending; UINT32_MAX where the circle is broken. */
-static uint32_t walk_pending(void)
-{
-    uint32_t head = tested.wheel.pending, ref = head, count = 0;
-    if (!head) return 0;
-    do {
-        const sarki_link *link = sarki_link_at(tested.links, ref);
-        if (!tested.in[ref] || count++ > ENTRIES) return UINT32_MAX;
-        if (sarki_link_at(tested.links, link->next)->prev != ref) return UINT32_MAX;
-        ref = link->next;
-    } while (ref != head);
+    }
     return count;
 }
 
@@ -78,7 +75,8 @@ static bool bits_are_right(void)
     for (uint32_t level = 0; level < sarki_wheel_levels(wheel->bits); level++) {
         uint64_t used = 0;
         for (uint32_t digit = 0; digit < 1u << wheel->bits; digit++)
-            if (wheel->heads[level << wheel->bits | digit]) used |= (uint64_t)1 << digit;
+            if (wheel->slots[level << wheel->bits | digit].list.head)
+                used |= (uint64_t)1 << digit;
         if (used != wheel->used[level]) return false;
         levels |= (uint32_t)(used != 0) << level;
     }
@@ -92,20 +90,19 @@ static bool counts_are_right(void)
     for (uint32_t ref = 1; ref <= ENTRIES; ref++)
         if (tested.in[ref]) counts[sarki_link_at(tested.links, ref)->place]++;
     for (uint32_t place = 0; place < SLOTS; place++)
-        if (counts[place] != sarki_load32_relaxed(&tested.counts[place])) return false;
+        if (counts[place] != sarki_load32_relaxed(&tested.slots[place].a_count)) return false;
     return true;
 }
 
 static bool is_sound(void)
 {
-    uint32_t count = walk_pending();
+    uint32_t count = walk_list(tested.wheel.pending);
     for (uint32_t place = 0; place < sarki_wheel_slots(tested.wheel.bits); place++) {
         uint32_t entries = walk_slot(place);
         if (entries == UINT32_MAX || count == UINT32_MAX) return false;
         count += entries;
     }
-    return count == tested.count && tested.wheel.count == count && bits_are_right() &&
-           counts_are_right() && sarki_load64_relaxed(&tested.wheel.a_floor) == tested.wheel.floor;
+    return count == tested.count && bits_are_right() && counts_are_right() && sarki_load64_relaxed(&tested.wheel.a_floor) == tested.wheel.floor;
 }
 
 /* ---- Steps, as the users in the header make them -------------------------------------------- */
@@ -151,7 +148,7 @@ static void take_out(uint32_t ref)
 /* One pending entry goes to where it belongs: lower than it stood before. */
 static void settle_pending(void)
 {
-    uint32_t ref = tested.wheel.pending;
+    uint32_t ref = tested.wheel.pending.head;
     sarki_wheel_replace(&tested.wheel, ref, tested.keys[ref]);
     CHECK(level_of(ref) < tested.level[ref] || tested.keys[ref] < tested.wheel.floor);
     CHECK(++tested.moves[ref] <= sarki_wheel_levels(tested.wheel.bits));
@@ -164,15 +161,15 @@ static uint32_t find_minimum(void)
     sarki_slot slot;
     for (uint32_t steps = 0; steps < 2 * ENTRIES * SARKI_WHEEL_LEVELS; steps++) {
         uint64_t bound = sarki_wheel_bound(&tested.wheel);
-        if (tested.wheel.pending) {
+        if (tested.wheel.pending.head) {
             CHECK(bound == tested.wheel.floor);
             settle_pending();
             continue;
         }
         if (!sarki_wheel_lowest(&tested.wheel, &slot)) return 0;
         CHECK(bound == slot.low);
-        uint32_t ref = tested.wheel.heads[slot.place];
-        if (slot.low == slot.high || sarki_link_at(tested.links, ref)->next == ref) return ref;
+        sarki_list list = tested.wheel.slots[slot.place].list;
+        if (slot.low == slot.high || list.head == list.tail) return list.head;
         sarki_wheel_open(&tested.wheel, &slot);
     }
     CHECK(tested.count > ENTRIES); /* the search does not end */
@@ -271,7 +268,7 @@ static void random_step(uint64_t *random, key_maker key, uint32_t most)
         insert(ref, key(random));
         break;
     case 5: /* the protocol, cut short */
-        if (tested.wheel.pending) settle_pending();
+        if (tested.wheel.pending.head) settle_pending();
         break;
     case 6:
         CHECK(minimum_is_right());
@@ -422,7 +419,7 @@ static void restarts(uint32_t bits)
         for (uint32_t ref = 1; ref <= 50; ref++)
             insert(ref, ((uint64_t)1 << 40) + random_below(&random, 1u << 28));
         if (sarki_wheel_lowest(&tested.wheel, &slot)) sarki_wheel_open(&tested.wheel, &slot);
-        for (uint32_t i = 0; i < round % 9 && tested.wheel.pending; i++) settle_pending();
+        for (uint32_t i = 0; i < round % 9 && tested.wheel.pending.head; i++) settle_pending();
         insert(60, ((uint64_t)1 << 40) - 1 - random_below(&random, 1u << 20));
         CHECK(is_sound());
         CHECK(sarki_wheel_bound(&tested.wheel) <= smallest_key());
@@ -450,13 +447,13 @@ TEST(pending_entries_are_taken)
         for (uint32_t ref = 1; ref <= 4; ref++) insert(ref, 4096 + ref);
         REQUIRE(sarki_wheel_lowest(&tested.wheel, &slot));
         sarki_wheel_open(&tested.wheel, &slot);
-        CHECK(tested.wheel.floor == 4096 && tested.wheel.pending == 1);
+        CHECK(tested.wheel.floor == 4096 && tested.wheel.pending.head == 1);
         for (uint32_t at = 0; at < 4; at++) {
             CHECK(is_sound());
             CHECK(sarki_wheel_bound(&tested.wheel) == 4096);
             take_out(orders[i][at]);
         }
-        CHECK(is_sound() && tested.wheel.pending == 0 && tested.wheel.count == 0);
+        CHECK(is_sound() && tested.wheel.pending.head == 0);
         CHECK(sarki_wheel_bound(&tested.wheel) == SARKI_NONE);
     }
 }
@@ -472,45 +469,32 @@ TEST(inserts_while_pending)
     REQUIRE(sarki_wheel_lowest(&tested.wheel, &slot));
     sarki_wheel_open(&tested.wheel, &slot);
     insert(4, 4096);
-    CHECK(is_sound() && tested.wheel.pending != 0);
+    CHECK(is_sound() && tested.wheel.pending.head != 0);
     CHECK(find_minimum() == 4);
     CHECK(drains());
 }
 
-/* Without counts of slots, as the recency has it. */
-TEST(no_counts)
-{
-    rig_create(6, 0);
-    tested.wheel.a_slot_counts = NULL;
-    for (uint32_t ref = 1; ref <= 100; ref++) insert(ref, (uint64_t)ref * 1000003 % 9999);
-    while (tested.count > 0) {
-        CHECK(minimum_is_right());
-        take_out(find_minimum());
-    }
-    CHECK(sarki_load32_relaxed(&tested.counts[0]) == 0);
-}
-
 /* ---- Lists ---------------------------------------------------------------------------------- */
 
-/* Whether a circle has these entries, in this order, both ways round. */
-static bool list_is(uint32_t head, const uint32_t *refs, uint32_t count)
+/* Whether a list has these entries, in this order, both ways. */
+static bool list_is(sarki_list list, const uint32_t *refs, uint32_t count)
 {
-    uint32_t forth = head, back = head;
-    if (count == 0) return head == 0;
+    uint32_t forth = list.head, back = list.tail;
+    if (count == 0) return forth == 0 && back == 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (forth != refs[i] || back != refs[(count - i) % count]) return false;
+        if (forth != refs[i] || back != refs[count - 1 - i]) return false;
         forth = sarki_link_at(tested.links, forth)->next;
         back = sarki_link_at(tested.links, back)->prev;
     }
-    return forth == head && back == head;
+    return list.head == refs[0] && list.tail == refs[count - 1];
 }
 
-/* Appends so many entries from first on to an empty list. */
-static uint32_t list_of(uint32_t first, uint32_t count)
+/* A list of so many entries from first on. */
+static sarki_list list_of(uint32_t first, uint32_t count)
 {
-    uint32_t head = 0;
-    for (uint32_t i = 0; i < count; i++) sarki_list_append(tested.links, &head, first + i);
-    return head;
+    sarki_list list = {0, 0};
+    for (uint32_t i = 0; i < count; i++) sarki_list_append(tested.links, &list, first + i);
+    return list;
 }
 
 TEST(lists)
@@ -518,21 +502,44 @@ TEST(lists)
     static const uint32_t refs[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     for (uint32_t one = 0; one <= 5; one++) {
         for (uint32_t other = 0; one + other <= 10; other++) {
-            uint32_t head = list_of(1, one);
-            sarki_list_join(tested.links, &head, list_of(1 + one, other));
-            CHECK(list_is(head, refs, one + other));
+            sarki_list list = list_of(1, one), second = list_of(1 + one, other);
+            sarki_list_join(tested.links, &list, &second);
+            CHECK(list_is(list, refs, one + other) && list_is(second, refs, 0));
         }
     }
     for (uint32_t gone = 1; gone <= 5; gone++) {
-        uint32_t head = list_of(1, 5), left[4], count = 0;
-        sarki_list_remove(tested.links, &head, gone);
+        uint32_t left[4], count = 0;
+        sarki_list list = list_of(1, 5);
+        sarki_list_remove(tested.links, &list, gone);
         for (uint32_t ref = 1; ref <= 5; ref++)
             if (ref != gone) left[count++] = ref;
-        CHECK(list_is(head, left, 4));
+        CHECK(list_is(list, left, 4));
     }
-    uint32_t only = list_of(3, 1);
+    sarki_list only = list_of(3, 1);
     sarki_list_remove(tested.links, &only, 3);
-    CHECK(only == 0);
+    CHECK(list_is(only, refs, 0));
+}
+
+/* Lists get shorter at both ends until nothing is left, and grow again. */
+TEST(lists_that_lose_their_ends)
+{
+    uint64_t random = seed;
+    for (uint32_t round = 0; round < 1000; round++) {
+        uint32_t refs[10], count = 10;
+        sarki_list list = list_of(1, count);
+        for (uint32_t i = 0; i < count; i++) refs[i] = 1 + i;
+        while (count > 0) {
+            uint32_t at = random_below(&random, 3) == 0 ? random_below(&random, count)
+                          : random_below(&random, 2)    ? count - 1
+                                                        : 0;
+            sarki_list_remove(tested.links, &list, refs[at]);
+            memmove(&refs[at], &refs[at + 1], (--count - at) * sizeof *refs);
+            CHECK(list_is(list, refs, count));
+        }
+        sarki_list_append(tested.links, &list, 1);
+        refs[0] = 1;
+        CHECK(list_is(list, refs, 1));
+    }
 }
 
 int main(int argc, char **argv)
@@ -540,6 +547,7 @@ int main(int argc, char **argv)
     if (argc > 1) seed = strtoull(argv[1], NULL, 10);
     printf("seed %" PRIu64 "\n", seed);
     RUN(lists);
+    RUN(lists_that_lose_their_ends);
     RUN(sizes);
     RUN(places);
     RUN(ends_of_the_range);
@@ -550,6 +558,5 @@ int main(int argc, char **argv)
     RUN(restarts);
     RUN(pending_entries_are_taken);
     RUN(inserts_while_pending);
-    RUN(no_counts);
     return test_summary();
 }

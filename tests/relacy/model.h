@@ -159,11 +159,13 @@ static uint64_t model_counter;
 static int64_t model_now_ns = 1000000;
 
 static inline void sarki_prefetch(const void *) {}
-static inline void sarki_look_on(const sarki_a32 *) {}
+static inline void sarki_prefetch_to_write(const void *) {}
+static inline void sarki_pause() {}
 static inline uint32_t sarki_processors() { return 1; }
 static inline bool sarki_mutex_create(sarki_mutex *) { return true; }
 static inline void sarki_mutex_destroy(sarki_mutex *) {}
 static inline void sarki_lock(sarki_mutex *mutex) { model_of(*mutex).lock($); }
+static inline bool sarki_try_lock(sarki_mutex *mutex) { return sarki_lock(mutex), true; }
 static inline void sarki_unlock(sarki_mutex *mutex) { model_of(*mutex).unlock($); }
 static inline bool sarki_condition_create(sarki_condition *) { return true; }
 static inline void sarki_condition_destroy(sarki_condition *) {}
@@ -185,7 +187,7 @@ static inline uintptr_t sarki_thread_id() { return (rl::thread_index() + 1) * 40
 static inline int64_t sarki_coarse_ns() { return model_now_ns; }
 static inline int64_t sarki_fine_ns() { return model_now_ns; }
 static inline uint64_t sarki_coarse_tick_ns() { return 1000000; }
-static inline uint64_t sarki_counter() { return model_counter += 4; }
+static inline uint64_t sarki_counter() { return model_counter += 16; }
 static inline int sarki_counter_shift() { return 0; }
 static inline bool sarki_random(void *bytes, size_t count)
 {
