@@ -1527,9 +1527,9 @@ static inline bool sarki_entry_has_key(sarki_entry *entry, const void *key, size
 
 /* ---- >>list ----------------------------------------------------------------------------------
 
-   Purpose. Doubly linked lists through the links of entries. A list knows both its ends, so that two
-   join in constant time, appending touches one neighbour, and removing the head none: what is before
-   the head, or behind the tail, is not told by their links.
+   Purpose. Doubly linked lists through the links of entries. A list knows both its ends, so that
+   two join in constant time, appending touches one neighbour, and removing the head none: the ends'
+   own links do not tell that nothing is beyond them.
    links is the region's address plus the offset of the link within an entry.
    Access. Guarded by the lock of the shard that owns the list. Bounds. Constant. */
 
@@ -1922,6 +1922,17 @@ typedef struct sarki_query {
 static inline uint32_t sarki_index_home(const sarki_index *index, uint32_t hash)
 {
     return (uint32_t)((uint64_t)hash * index->bucket_count >> 32);
+}
+
+/* Asks for a hash's home, to read it or to write there. */
+SARKI_HOT void sarki_index_prefetch(const sarki_index *index, uint32_t hash)
+{
+    sarki_prefetch(&index->buckets[sarki_index_home(index, hash)]);
+}
+
+static inline void sarki_index_prefetch_to_write(const sarki_index *index, uint32_t hash)
+{
+    sarki_prefetch_to_write(&index->buckets[sarki_index_home(index, hash)]);
 }
 
 static inline uint32_t sarki_index_next(const sarki_index *index, uint32_t bucket)
@@ -2754,7 +2765,6 @@ SARKI_HOT sarki_query sarki_query_of(const sark_cache *cache, const void *key, s
 {
     uint64_t hash = SARKI_HASH(&cache->secret, key, key_bytes);
     sarki_query query = {key, key_bytes, (uint32_t)(hash >> 32), (uint32_t)(hash & 0xffffu)};
-    sarki_prefetch(&cache->index.buckets[sarki_index_home(&cache->index, query.hash)]);
     return query;
 }
 
@@ -3328,14 +3338,15 @@ static void sarki_remove_locked(sark_cache *cache, sarki_shard *shard, sarki_spo
     sarki_remove_unlinked_locked(cache, shard, spot, ref, cause, frame);
 }
 
-/* Asks for what the next eviction from a shard will look at: the bucket of its oldest entry, and
-   the entry behind it. */
-static void sarki_victim_prefetch(const sark_cache *cache, const sarki_shard *shard)
+/* Asks for all that the departure of a shard's oldest entry writes, and for the one behind it. The
+   lines may have been written elsewhere, and it takes long to fetch one after the other. */
+static void sarki_victim_prefetch(const sark_cache *cache, const sarki_shard *shard, uint32_t ref)
 {
-    if (!shard->fifo.head) return;
-    const sarki_entry *head = sarki_entry_of(cache, shard->fifo.head);
-    sarki_prefetch(&cache->index.buckets[sarki_index_home(&cache->index, head->hash)]);
-    sarki_prefetch(sarki_entry_of(cache, head->recency.next));
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    sarki_prefetch_to_write(sarki_entry_of(cache, entry->recency.next));
+    sarki_index_prefetch_to_write(&cache->index, entry->hash);
+    if (sarki_entry_deadline(entry) != SARKI_NEVER)
+        sarki_prefetch_to_write(&shard->expiry.slots[sarki_entry_expiry(entry)->link.place]);
 }
 
 /* Gives places back. */
@@ -3518,6 +3529,7 @@ static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_sea
                                 uint32_t ref, uint64_t bound, sarki_frame *frame)
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
+    sarki_victim_prefetch(cache, shard, ref);
     sarki_recency_unlink_locked(cache, shard, ref);
     /* order: R4 the shard's lock; elsewhere a lower bound */
     sarki_store64_relaxed(sarki_oldest_of(cache, shard),
@@ -3528,7 +3540,7 @@ static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_sea
     sarki_remove_unlinked_locked(cache, shard, spot, ref, SARK_CACHE_EVICTED, frame);
     sarki_count_locked(search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
                                                             : &shard->a_evicted_for_bytes, 1);
-    sarki_victim_prefetch(cache, shard);
+    if (shard->fifo.head) sarki_victim_prefetch(cache, shard, shard->fifo.head);
 }
 
 /* Locks the shard with the lowest bound. False: the bound has risen meanwhile, as the one who holds
@@ -3924,12 +3936,13 @@ SARKI_COLD sarki_reading sarki_read_anew(sark_cache *cache, sarki_query query, s
     return reading;
 }
 
-/* Finds the entry of a key and protects it until sarki_read_end. What leaves the common path does so
-   by values: then all that a hit needs stays in registers. */
+/* Finds the entry of a key and protects it until sarki_read_end. What leaves the common path does
+   so by values: then all that a hit needs stays in registers. */
 SARKI_HOT sarki_reading sarki_read_begin(sark_cache *cache, const void *key, size_t key_bytes,
                                          sarki_intent intent)
 {
     sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_index_prefetch(&cache->index, query.hash);
     sarki_reading reading = sarki_reading_of(cache, query, intent);
     sarki_found found = SARKI_AGAIN;
     if (SARKI_WIDE)
@@ -4247,6 +4260,8 @@ static sarki_write sarki_write_of(const sark_cache *cache, sarki_mode mode, cons
     sarki_write write;
     memset(&write, 0, sizeof write);
     write.query = sarki_query_of(cache, key, key_bytes);
+    sarki_index_prefetch_to_write(&cache->index, write.query.hash);
+    sarki_shard_prefetch(&cache->shards[sarki_shard_number(cache, write.query.tag)]);
     write.mode = mode;
     write.deadline = SARKI_NEVER;
     return write;
@@ -4440,7 +4455,6 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
     sark_cache_status status = sarki_write_allowed(cache, write);
     if (status != SARK_CACHE_OK) return status;
     uint64_t start = SARKI_NONE;
-    sarki_shard_prefetch(&cache->shards[sarki_shard_number(cache, write->query.tag)]);
     if (sarki_write_needs_victim(cache, write))
         write->ref = sarki_evict_for_spare(cache, granules, &start, &write->frame);
     bool has_place = write->ref != 0;
@@ -5098,7 +5112,7 @@ static bool sarki_verify(sarki_checker *checker, bool holds, const char *text)
     return holds;
 }
 
-/* Whether a link's neighbours know it, or it is the end of a list, or of another that may hold it. */
+/* Whether a link's neighbours know it, or it is the end of one of two lists that may hold it. */
 static bool sarki_link_is_mutual(char *links, uint32_t ref, const sarki_list *list,
                                  const sarki_list *other)
 {

@@ -102,7 +102,8 @@ static bool is_sound(void)
         if (entries == UINT32_MAX || count == UINT32_MAX) return false;
         count += entries;
     }
-    return count == tested.count && bits_are_right() && counts_are_right() && sarki_load64_relaxed(&tested.wheel.a_floor) == tested.wheel.floor;
+    return count == tested.count && bits_are_right() && counts_are_right() &&
+           sarki_load64_relaxed(&tested.wheel.a_floor) == tested.wheel.floor;
 }
 
 /* ---- Steps, as the users in the header make them -------------------------------------------- */
