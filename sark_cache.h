@@ -5205,7 +5205,8 @@ static uint64_t sarki_check_wheel_locked(sarki_checker *checker, const sarki_whe
         levels_used |= (uint32_t)used << level;
         sarki_verify(checker, used == (list->head != 0) && used == (list->tail != 0),
                      "W2: a slot's bit does not tell whether it has entries");
-        counted += sarki_load32_relaxed(&wheel->slots[place].a_count); /* order: R4 shard's lock */
+        if (used || wheel->pending.head) /* order: R4 the shard's lock */
+            counted += sarki_load32_relaxed(&wheel->slots[place].a_count);
     }
     sarki_verify(checker, levels_used == wheel->levels_used,
                  "W2: a level's bit does not tell whether it has slots in use");
