@@ -100,7 +100,8 @@ extern "C" {
 typedef enum sark_cache_status {
     SARK_CACHE_OK = 0,
     SARK_CACHE_MISS = 1,                /* no live entry under this key */
-    SARK_CACHE_EXISTS = 2,              /* add: a live entry is there already */
+    SARK_CACHE_EXISTS = 2,              /* add: a live entry is there already; compare_and_set: one
+                                           of another version */
     SARK_CACHE_BAD_ARGUMENT = -1,       /* NULL where none is allowed */
     SARK_CACHE_BAD_TTL = -2,            /* a negative TTL */
     SARK_CACHE_BAD_KEY = -3,            /* a key of more than 65,535 bytes */
@@ -119,7 +120,10 @@ typedef enum sark_cache_status {
     SARK_CACHE_BAD_SHARD_COUNT = -16,
     SARK_CACHE_BAD_LEASE_COUNT = -17,
     SARK_CACHE_BAD_PIN_COUNT = -18,
-    SARK_CACHE_BAD_ALLOCATOR = -19
+    SARK_CACHE_BAD_ALLOCATOR = -19,
+    SARK_CACHE_BAD_RESERVED = -20,      /* create: config->reserved is not zero */
+    SARK_CACHE_NOT_INTEGER = -21,       /* increment: the value has not 8 bytes */
+    SARK_CACHE_OVERFLOW = -22           /* increment: the sum is out of range */
 } sark_cache_status;
 
 /* One sentence about a status, for logs. Never NULL. Threads: any. */
@@ -185,6 +189,7 @@ typedef struct sark_cache_config {
     sark_cache_on_remove on_remove; /* default: none */
     void *on_remove_context;
     uint64_t hash_seed;             /* for tests that must repeat; default: a random one */
+    uint64_t reserved[8];           /* for later versions; zero */
 } sark_cache_config;
 
 /* ---- Life ----------------------------------------------------------------------------------- */
@@ -285,6 +290,34 @@ SARK_CACHE_API sark_cache_status sark_cache_replace(sark_cache *cache, const voi
                                                     size_t key_bytes, const void *value,
                                                     size_t value_bytes, int64_t ttl_ms);
 
+/* As replace, only where the entry has this version: the one that pin told, so that nobody wrote the
+   key since. EXISTS where it has another. */
+SARK_CACHE_API sark_cache_status sark_cache_compare_and_set(sark_cache *cache, const void *key,
+                                                            size_t key_bytes, uint64_t version,
+                                                            const void *value,
+                                                            size_t value_bytes, int64_t ttl_ms);
+
+/* Adds to a number: a value of 8 bytes, little-endian, two's complement (sark_cache_read_int64).
+   delta    what is added; may be negative
+   initial  the number to store, as it is, where no live entry is there; NULL: MISS then
+   ttl_ms   0: a live entry keeps its deadline, a new one gets the default
+   result   the number after the call; may be NULL
+   Returns as replace; NOT_INTEGER, OVERFLOW: nothing changed. */
+SARK_CACHE_API sark_cache_status sark_cache_increment(sark_cache *cache, const void *key,
+                                                      size_t key_bytes, int64_t delta,
+                                                      const int64_t *initial, int64_t ttl_ms,
+                                                      int64_t *result);
+
+/* Adds bytes at the end of a value. Returns as replace; TOO_LARGE also where old and new bytes
+   together would not fit. */
+SARK_CACHE_API sark_cache_status sark_cache_append(sark_cache *cache, const void *key,
+                                                   size_t key_bytes, const void *bytes,
+                                                   size_t byte_count, int64_t ttl_ms);
+
+/* The 8 bytes of a number as increment keeps them, at any address, and back. */
+SARK_CACHE_API int64_t sark_cache_read_int64(const void *bytes);
+SARK_CACHE_API void sark_cache_write_int64(void *bytes, int64_t number);
+
 /* Gets and deletes in one step. Parameters and answers as get; SHORT_BUFFER deletes nothing. */
 SARK_CACHE_API sark_cache_status sark_cache_take(sark_cache *cache, const void *key,
                                                  size_t key_bytes, void *value,
@@ -347,6 +380,7 @@ typedef struct sark_cache_metrics {
     uint64_t hits, misses;             /* get, pin, take: each call is one of them, or an error */
     uint64_t misses_expired;           /* the part of misses that found an expired entry */
     uint64_t sets, adds, replaces, touches, deletes; /* successful calls */
+    uint64_t compare_and_sets, increments, appends;
     uint64_t evictions_for_entries;    /* the oldest, for a place */
     uint64_t evictions_for_bytes;      /* the oldest, for memory */
     uint64_t expired_by_writers;       /* expired ones overwritten, deleted, removed for room */
@@ -354,6 +388,7 @@ typedef struct sark_cache_metrics {
     uint64_t cleared;
     uint64_t rejected_argument, rejected_key, rejected_ttl, rejected_too_large;
     uint64_t rejected_short_buffer, rejected_busy, rejected_no_pin, rejected_system;
+    uint64_t rejected_number;          /* NOT_INTEGER, OVERFLOW */
     uint64_t lock_fallbacks;           /* hits and misses that took the shard's lock */
 
     /* State now. */
@@ -378,8 +413,10 @@ typedef struct sark_cache_metrics {
     uint64_t clock_tick_us;            /* resolution of the coarse clock, rounded up */
     uint64_t stamp_resolution_ps;      /* picoseconds between two stamps; 0: a counter */
 
+    uint64_t reserved[16]; /* for later versions; zero */
+
     sark_cache_latency hit, miss; /* of get; all zero unless latency_sample_every is set */
-    sark_cache_latency set;       /* of set, add and replace */
+    sark_cache_latency set;       /* of set and its kin, down to append */
 } sark_cache_metrics;
 
 /* Reads the metrics; blocks nobody but metrics_read and metrics_reset. Each count is exact once
@@ -2583,6 +2620,17 @@ typedef struct sarki_stack {
     sarki_a32 a_granules;
 } sarki_stack;
 
+/* The ways to write a key. */
+typedef enum sarki_mode {
+    SARKI_SET,
+    SARKI_ADD,
+    SARKI_REPLACE,
+    SARKI_COMPARE_AND_SET,
+    SARKI_INCREMENT,
+    SARKI_APPEND,
+    SARKI_MODES
+} sarki_mode;
+
 typedef struct sarki_shard {
     sarki_mutex mutex;
     sarki_a32 a_held;    /* a hint for those who want the lock */
@@ -2602,7 +2650,8 @@ typedef struct sarki_shard {
     sarki_wheel recency, expiry;
     sarki_a32 a_longest_hold;
     sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
-    sarki_a64 a_adds, a_replaces, a_deletes, a_touches, a_cleared, a_evicted_for_bytes;
+    sarki_a64 a_writes[SARKI_MODES]; /* by mode; SARKI_SET is counted above */
+    sarki_a64 a_deletes, a_touches, a_cleared, a_evicted_for_bytes;
     sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves;
 } __attribute__((aligned(SARKI_APART))) sarki_shard;
 
@@ -2700,8 +2749,8 @@ typedef struct sarki_histogram {
     sarki_a64 a_max_ns;
 } sarki_histogram;
 
-/* Calls that were refused, by status. */
-#define SARKI_REJECTIONS 10u
+/* Calls that were refused, by status: all but those that name a field of the configuration. */
+#define SARKI_REJECTIONS ((uint32_t)-SARK_CACHE_OVERFLOW + 1)
 
 typedef struct sarki_cleaner {
     sarki_mutex mutex;
@@ -4241,15 +4290,18 @@ SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_
 
    Reports come last, but those of entries evicted for memory, which is free only after them. */
 
-typedef enum sarki_mode { SARKI_SET, SARKI_ADD, SARKI_REPLACE } sarki_mode;
-
 /* A write under way. */
 typedef struct sarki_write {
     sarki_query query;
     sarki_mode mode;
     bool keeps_deadline; /* of the entry that is replaced */
+    bool has_initial;    /* increment: where nothing is there, initial is stored */
     int64_t deadline;
-    uint32_t ref; /* the new entry */
+    int64_t initial, delta;
+    int64_t number;      /* increment: the result */
+    uint64_t version;    /* compare_and_set, append: that the entry must have */
+    size_t kept_bytes;   /* append: of the old value, before the new bytes */
+    uint32_t ref;        /* the new entry */
     sarki_own own;
     sarki_frame frame;
 } sarki_write;
@@ -4311,7 +4363,8 @@ static uint32_t sarki_granules_for(const sark_cache *cache, uint32_t header_byte
     return granules > arena->end - arena->first ? 0 : (uint32_t)granules;
 }
 
-/* Writes a new entry into its block. */
+/* Writes a new entry into its block. value_bytes are those of the whole value; value holds what
+   comes after kept_bytes. */
 static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32_t header_bytes,
                              const void *value, size_t value_bytes)
 {
@@ -4325,17 +4378,17 @@ static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32
         sarki_init64(&sarki_entry_expiry(entry)->a_deadline, (uint64_t)write->deadline);
     if (write->query.key_bytes > 0)
         memcpy(sarki_entry_key(entry), write->query.key, write->query.key_bytes);
-    if (value_bytes > 0) memcpy(sarki_entry_value(entry), value, value_bytes);
+    if (value_bytes > write->kept_bytes)
+        memcpy(sarki_entry_value(entry) + write->kept_bytes, value,
+               value_bytes - write->kept_bytes);
 }
 
 /* Joins the new entry to the shard and counts it. It is published next. */
 static void sarki_write_link_locked(sark_cache *cache, sarki_shard *shard, sarki_write *write)
 {
     sarki_shard_link_locked(cache, shard, write->ref, write->deadline);
-    sarki_a64 *counter = write->mode == SARKI_SET   ? &shard->a_sets
-                         : write->mode == SARKI_ADD ? &shard->a_adds
-                                                    : &shard->a_replaces;
-    sarki_count_locked(counter, 1);
+    sarki_count_locked(write->mode == SARKI_SET ? &shard->a_sets : &shard->a_writes[write->mode],
+                       1);
 }
 
 /* Gives the new entry, which is not yet published, the deadline of the old one. */
@@ -4352,7 +4405,7 @@ static void sarki_write_swap_locked(sark_cache *cache, sarki_shard *shard, sarki
                                     sarki_spot spot, uint32_t old, bool expired)
 {
     sarki_entry *entry = sarki_entry_of(cache, old);
-    if (write->keeps_deadline)
+    if (write->keeps_deadline && !expired)
         sarki_write_keep_deadline(cache, write, sarki_entry_deadline(entry));
     sarki_write_link_locked(cache, shard, write);
     sarki_index_replace_locked(&cache->index, spot, write->ref);
@@ -4386,20 +4439,47 @@ static sarki_present sarki_look_locked(sark_cache *cache, const sarki_query *que
     return present;
 }
 
-/* Whether a write may go over what is there: OK, EXISTS or MISS. */
-static sark_cache_status sarki_mode_status(const sarki_write *write, const sarki_present *present)
+/* What an increment comes to: OK, NOT_INTEGER, OVERFLOW; the sum goes to *number. */
+static sark_cache_status sarki_sum_of(sarki_entry *entry, int64_t delta, int64_t *number)
+{
+    SARKI_BYTES_READ(entry);
+    if (entry->value_bytes != sizeof *number) return SARK_CACHE_NOT_INTEGER;
+    int64_t before = sark_cache_read_int64(sarki_entry_value(entry));
+    if (delta > 0 ? before > INT64_MAX - delta : before < INT64_MIN - delta)
+        return SARK_CACHE_OVERFLOW;
+    *number = before + delta;
+    return SARK_CACHE_OK;
+}
+
+/* Whether a write may go over what is there: OK, EXISTS, MISS, or what is wrong with a number. The
+   result of an increment is noted. */
+static sark_cache_status sarki_mode_status(sark_cache *cache, sarki_write *write,
+                                           const sarki_present *present)
 {
     bool live = present->ref && !present->expired;
-    if (write->mode == SARKI_ADD && live) return SARK_CACHE_EXISTS;
-    return write->mode == SARKI_REPLACE && !live ? SARK_CACHE_MISS : SARK_CACHE_OK;
+    if (write->mode == SARKI_SET) return SARK_CACHE_OK;
+    if (write->mode == SARKI_ADD) return live ? SARK_CACHE_EXISTS : SARK_CACHE_OK;
+    write->number = write->initial;
+    if (!live) return write->has_initial ? SARK_CACHE_OK : SARK_CACHE_MISS;
+    sarki_entry *entry = sarki_entry_of(cache, present->ref);
+    if (write->mode == SARKI_REPLACE) return SARK_CACHE_OK;
+    if (write->mode == SARKI_INCREMENT) return sarki_sum_of(entry, write->delta, &write->number);
+    return sarki_entry_version(entry) == write->version ? SARK_CACHE_OK : SARK_CACHE_EXISTS;
 }
 
 /* Whether a write most likely needs a victim: the cache is full, and the key absent. */
 static bool sarki_write_needs_victim(const sark_cache *cache, const sarki_write *write)
 {
-    return write->mode != SARKI_REPLACE && /* order: R1 a hint */
+    bool inserts = write->mode == SARKI_SET || write->mode == SARKI_ADD || write->has_initial;
+    return inserts && /* order: R1 a hint */
            sarki_load32_relaxed(&cache->a_count) >= cache->max_entries &&
            sarki_index_absent(&cache->index, &write->query);
+}
+
+/* Puts the result of an increment into the new entry, which is not yet published. */
+static void sarki_write_number(sark_cache *cache, const sarki_write *write)
+{
+    sark_cache_write_int64(sarki_entry_value(sarki_entry_of(cache, write->ref)), write->number);
 }
 
 /* Publishes the new entry; has_place: a place was inherited for it. OK; EXISTS or MISS as the mode
@@ -4413,7 +4493,9 @@ static sark_cache_status sarki_write_publish(sark_cache *cache, sarki_write *wri
     for (;;) {
         sarki_shard_lock(shard);
         sarki_present present = sarki_look_locked(cache, &write->query);
-        status = sarki_mode_status(write, &present);
+        status = sarki_mode_status(cache, write, &present);
+        if (status == SARK_CACHE_OK && write->mode == SARKI_INCREMENT)
+            sarki_write_number(cache, write);
         if (status == SARK_CACHE_OK && !present.ref) {
             has_place = has_place || sarki_place_reserve(cache);
             used_place = has_place;
@@ -4433,15 +4515,31 @@ static sark_cache_status sarki_write_publish(sark_cache *cache, sarki_write *wri
 }
 
 /* Whether the mode allows a write at all, before anything is evicted for it. */
-static sark_cache_status sarki_write_allowed(sark_cache *cache, const sarki_write *write)
+static sark_cache_status sarki_write_allowed(sark_cache *cache, sarki_write *write)
 {
     if (cache->closing) return SARK_CACHE_BUSY;
     if (write->mode == SARKI_SET) return SARK_CACHE_OK;
     sarki_shard *shard = &cache->shards[sarki_shard_number(cache, write->query.tag)];
     sarki_shard_lock(shard);
     sarki_present present = sarki_look_locked(cache, &write->query);
+    sark_cache_status status = sarki_mode_status(cache, write, &present);
     sarki_shard_unlock(shard);
-    return sarki_mode_status(write, &present);
+    return status;
+}
+
+/* Copies the old value in front of the bytes that are appended. False: the entry has another version
+   by now, or is gone. */
+static bool sarki_append_copy(sark_cache *cache, const sarki_write *write)
+{
+    sarki_reading reading = sarki_look_begin(cache, write->query.key, write->query.key_bytes);
+    bool same = reading.entry && sarki_entry_version(reading.entry) == write->version;
+    if (same && write->kept_bytes > 0) {
+        SARKI_BYTES_READ(reading.entry);
+        memcpy(sarki_entry_value(sarki_entry_of(cache, write->ref)),
+               sarki_entry_value(reading.entry), write->kept_bytes);
+    }
+    sarki_read_end(&reading);
+    return same;
 }
 
 /* Everything of a write but the checks of its arguments. */
@@ -4455,12 +4553,17 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
     sark_cache_status status = sarki_write_allowed(cache, write);
     if (status != SARK_CACHE_OK) return status;
     uint64_t start = SARKI_NONE;
+    write->ref = 0;
     if (sarki_write_needs_victim(cache, write))
         write->ref = sarki_evict_for_spare(cache, granules, &start, &write->frame);
     bool has_place = write->ref != 0;
     if (!write->ref) write->ref = sarki_room_take(cache, granules, &write->own, &write->frame);
     if (!write->ref) return SARK_CACHE_BUSY;
     sarki_entry_fill(cache, write, header, value, value_bytes);
+    if (write->mode == SARKI_APPEND && !sarki_append_copy(cache, write)) {
+        sarki_memory_give_back(cache, write->ref);
+        return SARK_CACHE_EXISTS;
+    }
     if (!has_place && sarki_write_needs_victim(cache, write))
         has_place = sarki_evict_since(cache, SARKI_FOR_ENTRIES, NULL, start, &write->frame);
     status = sarki_write_publish(cache, write, has_place);
@@ -4468,46 +4571,138 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
     return status;
 }
 
-static sark_cache_status sarki_write_call(sark_cache *cache, sarki_mode mode, const void *key,
-                                          size_t key_bytes, const void *value, size_t value_bytes,
-                                          int64_t ttl_ms)
+/* What is wrong with a key and a value; OK: nothing. */
+static sark_cache_status sarki_set_status(const sark_cache *cache, const void *key,
+                                          size_t key_bytes, const void *value,
+                                          size_t value_bytes)
 {
-    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
-    if (status == SARK_CACHE_OK && !value && value_bytes > 0) status = SARK_CACHE_BAD_ARGUMENT;
-    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    if (!value && value_bytes > 0) return SARK_CACHE_BAD_ARGUMENT;
+    return sarki_key_status(cache, key, key_bytes);
+}
+
+/* A write whose key and value are right, from the TTL to the reports. */
+static sark_cache_status sarki_write_call(sark_cache *cache, sarki_write *write, const void *value,
+                                          size_t value_bytes, int64_t ttl_ms)
+{
     int64_t begin_ns = cache->histograms ? sarki_latency_begin(cache) : 0;
-    sarki_write write = sarki_write_of(cache, mode, key, key_bytes);
-    write.own.query = &write.query;
-    write.own.keep = mode == SARKI_REPLACE; /* gone, it could not be replaced any more */
-    write.keeps_deadline = mode == SARKI_REPLACE && ttl_ms == 0;
-    if (!write.keeps_deadline)
-        status = sarki_deadline_of(cache, ttl_ms, write.query.hash, &write.deadline);
-    if (status == SARK_CACHE_OK) status = sarki_write_run(cache, &write, value, value_bytes);
-    sarki_frame_flush(cache, &write.frame);
+    bool replaces = write->mode != SARKI_SET && write->mode != SARKI_ADD;
+    sark_cache_status status = SARK_CACHE_OK;
+    write->own.query = &write->query;
+    write->own.keep = replaces; /* gone, it could not be replaced any more */
+    write->keeps_deadline = replaces && ttl_ms == 0;
+    if (!write->keeps_deadline || write->has_initial)
+        status = sarki_deadline_of(cache, ttl_ms, write->query.hash, &write->deadline);
+    if (status == SARK_CACHE_OK) status = sarki_write_run(cache, write, value, value_bytes);
+    sarki_frame_flush(cache, &write->frame);
     if (status < 0) return sarki_refuse(cache, status);
     if (begin_ns) sarki_latency_end(cache, begin_ns, SARKI_LATENCY_SET);
     return status;
+}
+
+static sark_cache_status sarki_set(sark_cache *cache, sarki_mode mode, const void *key,
+                                   size_t key_bytes, const void *value, size_t value_bytes,
+                                   int64_t ttl_ms)
+{
+    sark_cache_status status = sarki_set_status(cache, key, key_bytes, value, value_bytes);
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_write write = sarki_write_of(cache, mode, key, key_bytes);
+    return sarki_write_call(cache, &write, value, value_bytes, ttl_ms);
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_set(sark_cache *cache, const void *key,
                                                 size_t key_bytes, const void *value,
                                                 size_t value_bytes, int64_t ttl_ms)
 {
-    return sarki_write_call(cache, SARKI_SET, key, key_bytes, value, value_bytes, ttl_ms);
+    return sarki_set(cache, SARKI_SET, key, key_bytes, value, value_bytes, ttl_ms);
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_add(sark_cache *cache, const void *key,
                                                 size_t key_bytes, const void *value,
                                                 size_t value_bytes, int64_t ttl_ms)
 {
-    return sarki_write_call(cache, SARKI_ADD, key, key_bytes, value, value_bytes, ttl_ms);
+    return sarki_set(cache, SARKI_ADD, key, key_bytes, value, value_bytes, ttl_ms);
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_replace(sark_cache *cache, const void *key,
                                                     size_t key_bytes, const void *value,
                                                     size_t value_bytes, int64_t ttl_ms)
 {
-    return sarki_write_call(cache, SARKI_REPLACE, key, key_bytes, value, value_bytes, ttl_ms);
+    return sarki_set(cache, SARKI_REPLACE, key, key_bytes, value, value_bytes, ttl_ms);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_compare_and_set(sark_cache *cache, const void *key,
+                                                            size_t key_bytes, uint64_t version,
+                                                            const void *value,
+                                                            size_t value_bytes, int64_t ttl_ms)
+{
+    sark_cache_status status = sarki_set_status(cache, key, key_bytes, value, value_bytes);
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_write write = sarki_write_of(cache, SARKI_COMPARE_AND_SET, key, key_bytes);
+    write.version = version;
+    return sarki_write_call(cache, &write, value, value_bytes, ttl_ms);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_increment(sark_cache *cache, const void *key,
+                                                      size_t key_bytes, int64_t delta,
+                                                      const int64_t *initial, int64_t ttl_ms,
+                                                      int64_t *result)
+{
+    static const unsigned char zero[sizeof delta] = {0};
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_write write = sarki_write_of(cache, SARKI_INCREMENT, key, key_bytes);
+    write.delta = delta;
+    write.has_initial = initial != NULL;
+    write.initial = initial ? *initial : 0;
+    status = sarki_write_call(cache, &write, zero, sizeof zero, ttl_ms);
+    if (status == SARK_CACHE_OK && result) *result = write.number;
+    return status;
+}
+
+/* Notes the size and the version of the value to which bytes are to be appended. False: MISS. */
+static bool sarki_append_look(sark_cache *cache, sarki_write *write)
+{
+    sarki_reading reading = sarki_look_begin(cache, write->query.key, write->query.key_bytes);
+    bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
+    if (live) {
+        write->kept_bytes = reading.entry->value_bytes;
+        write->version = sarki_entry_version(reading.entry);
+    }
+    sarki_read_end(&reading);
+    return live;
+}
+
+/* The old value is copied outside the lock, so the entry may have changed when the new one is to be
+   published; then another write of this key has succeeded, and it is done anew. */
+SARK_CACHE_API sark_cache_status sark_cache_append(sark_cache *cache, const void *key,
+                                                   size_t key_bytes, const void *bytes,
+                                                   size_t byte_count, int64_t ttl_ms)
+{
+    sark_cache_status status = sarki_set_status(cache, key, key_bytes, bytes, byte_count);
+    if (status == SARK_CACHE_OK && ttl_ms < 0) status = SARK_CACHE_BAD_TTL;
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_write write = sarki_write_of(cache, SARKI_APPEND, key, key_bytes);
+    do {
+        if (!sarki_append_look(cache, &write)) return SARK_CACHE_MISS;
+        if (byte_count > SIZE_MAX - write.kept_bytes)
+            return sarki_refuse(cache, SARK_CACHE_TOO_LARGE);
+        status = sarki_write_call(cache, &write, bytes, write.kept_bytes + byte_count, ttl_ms);
+    } while (status == SARK_CACHE_EXISTS);
+    return status;
+}
+
+SARK_CACHE_API int64_t sark_cache_read_int64(const void *bytes)
+{
+    const unsigned char *at = (const unsigned char *)bytes;
+    uint64_t number = 0;
+    for (uint32_t i = 8; i-- > 0;) number = number << 8 | at[i];
+    return number > INT64_MAX ? -(int64_t)~number - 1 : (int64_t)number;
+}
+
+SARK_CACHE_API void sark_cache_write_int64(void *bytes, int64_t number)
+{
+    unsigned char *at = (unsigned char *)bytes;
+    for (uint32_t i = 0; i < 8; i++) at[i] = (unsigned char)((uint64_t)number >> 8 * i & 0xffu);
 }
 
 /* Removes a key that is there, as deleted or expired, and gives its place back. */
@@ -4911,8 +5106,11 @@ static void sarki_metrics_add_shard(const sarki_shard *shard, sark_cache_metrics
     metrics->misses += sarki_read_count(&shard->a_misses);
     metrics->misses_expired += sarki_read_count(&shard->a_misses_expired);
     metrics->sets += sarki_read_count(&shard->a_sets);
-    metrics->adds += sarki_read_count(&shard->a_adds);
-    metrics->replaces += sarki_read_count(&shard->a_replaces);
+    metrics->adds += sarki_read_count(&shard->a_writes[SARKI_ADD]);
+    metrics->replaces += sarki_read_count(&shard->a_writes[SARKI_REPLACE]);
+    metrics->compare_and_sets += sarki_read_count(&shard->a_writes[SARKI_COMPARE_AND_SET]);
+    metrics->increments += sarki_read_count(&shard->a_writes[SARKI_INCREMENT]);
+    metrics->appends += sarki_read_count(&shard->a_writes[SARKI_APPEND]);
     metrics->touches += sarki_read_count(&shard->a_touches);
     metrics->deletes += sarki_read_count(&shard->a_deletes);
     metrics->evictions_for_entries += sarki_read_count(&shard->a_evicted_for_entries);
@@ -5006,6 +5204,8 @@ static void sarki_metrics_add_rejected(const sark_cache *cache, sark_cache_metri
     metrics->rejected_busy = sarki_read_count(&a_rejected[-SARK_CACHE_BUSY]);
     metrics->rejected_no_pin = sarki_read_count(&a_rejected[-SARK_CACHE_NO_PIN]);
     metrics->rejected_system = sarki_read_count(&a_rejected[-SARK_CACHE_SYSTEM_ERROR]);
+    metrics->rejected_number = sarki_read_count(&a_rejected[-SARK_CACHE_NOT_INTEGER]) +
+                               sarki_read_count(&a_rejected[-SARK_CACHE_OVERFLOW]);
 }
 
 /* All metrics since creation. */
@@ -5360,6 +5560,8 @@ static sark_cache_status sarki_config_check(const sark_cache_config *config)
     if (leases == 1 || leases > SARKI_MAX_LEASES) return SARK_CACHE_BAD_LEASE_COUNT;
     if (config->pin_count > SARKI_MAX_PINS) return SARK_CACHE_BAD_PIN_COUNT;
     if (!config->allocator.allocate != !config->allocator.release) return SARK_CACHE_BAD_ALLOCATOR;
+    for (size_t i = 0; i < sizeof config->reserved / sizeof config->reserved[0]; i++)
+        if (config->reserved[i]) return SARK_CACHE_BAD_RESERVED;
     return SARK_CACHE_OK;
 }
 
@@ -5745,7 +5947,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
     switch (status) {
     case SARK_CACHE_OK: return "done";
     case SARK_CACHE_MISS: return "no live entry under this key";
-    case SARK_CACHE_EXISTS: return "a live entry is there already";
+    case SARK_CACHE_EXISTS: return "a live entry, or one of another version, is there already";
     case SARK_CACHE_BAD_ARGUMENT: return "an argument is NULL, or is not what it should be";
     case SARK_CACHE_BAD_TTL: return "the TTL is negative";
     case SARK_CACHE_BAD_KEY: return "the key has more than 65535 bytes";
@@ -5765,6 +5967,9 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
     case SARK_CACHE_BAD_LEASE_COUNT: return "lease_count is 1, or above 1024";
     case SARK_CACHE_BAD_PIN_COUNT: return "pin_count is above 1024";
     case SARK_CACHE_BAD_ALLOCATOR: return "allocator has one function without the other";
+    case SARK_CACHE_BAD_RESERVED: return "reserved is not zero: the struct is not initialised";
+    case SARK_CACHE_NOT_INTEGER: return "the value is no number of 8 bytes";
+    case SARK_CACHE_OVERFLOW: return "the sum is out of the range of 64 bits";
     }
     return "not a status of this library";
 }

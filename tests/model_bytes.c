@@ -171,7 +171,10 @@ static bool bytes_write(bool replace, uint32_t key, uint32_t value_bytes, int64_
     if (oracle_find(&tested.oracle, key) != oracle_size(&tested.oracle))
         return differs("replaced and not reported", key);
     int64_t deadline_ms = oracle_deadline(&tested.oracle, ttl_ms);
-    oracle_append(&tested.oracle, (oracle_entry){key, tag, value_bytes, deadline_ms});
+    oracle_append(&tested.oracle, (oracle_entry){.key = key,
+                                                  .tag = tag,
+                                                  .value_bytes = value_bytes,
+                                                  .deadline_ms = deadline_ms});
     return !tested.trouble[0];
 }
 

@@ -21,7 +21,7 @@ static int depth_in_all;
 /* ---- The operations ------------------------------------------------------------------------- */
 
 typedef enum kind {
-    GET, SET, SET_TTL, ADD_TTL, REPLACE, TOUCH, DELETE, /* these have a key */
+    GET, SET, SET_TTL, ADD_TTL, REPLACE, COUNT, TOUCH, DELETE, /* these have a key */
     ADVANCE, CLEANUP, CLEAR,
     KINDS
 } kind;
@@ -32,7 +32,7 @@ typedef struct operation {
 } operation;
 
 static const char *const kind_names[] = {"get", "set", "set with a TTL", "add with a TTL",
-                                         "replace", "touch", "delete",
+                                         "replace", "increment", "touch", "delete",
                                          "advance", "cleanup", "clear"};
 
 static bool operate(model *mine, operation what)
@@ -43,6 +43,7 @@ static bool operate(model *mine, operation what)
     case SET_TTL: return model_write(mine, MODEL_SET, what.key, 3, 2);
     case ADD_TTL: return model_write(mine, MODEL_ADD, what.key, 4, 1);
     case REPLACE: return model_write(mine, MODEL_REPLACE, what.key, 6, 0);
+    case COUNT: return model_increment(mine, what.key, 1, &(int64_t){7}, 0);
     case TOUCH: return model_touch(mine, what.key, 2);
     case DELETE: return model_delete(mine, what.key);
     case ADVANCE: mine->oracle.now_ms++; return true;

@@ -65,12 +65,30 @@ static bool random_rare(run *mine, uint32_t key)
     }
 }
 
+/* Numbers, versions and longer values. */
+static bool random_rewrite(run *mine, uint32_t key)
+{
+    static const int64_t deltas[] = {1, -1, 1000, INT64_MAX, INT64_MIN};
+    int64_t initial = (int64_t)random_below(&mine->random, 1000) - 500;
+    int64_t delta = deltas[random_below(&mine->random, 5)];
+    int64_t ttl_ms = random_below(&mine->random, 2) ? random_ttl(mine) : 0;
+    switch (random_below(&mine->random, 6)) {
+    case 0: return model_increment(&tested, key, delta, NULL, ttl_ms);
+    case 1: case 2: return model_increment(&tested, key, delta, &initial, ttl_ms);
+    case 3: return model_append(&tested, key, random_below(&mine->random, 20), ttl_ms);
+    default:
+        return model_compare_and_set(&tested, key, random_below(&mine->random, mine->most_bytes + 1),
+                                     ttl_ms, random_below(&mine->random, 3) == 0);
+    }
+}
+
 static bool random_operation(run *mine)
 {
     uint32_t key = random_below(&mine->random, mine->key_count);
     uint32_t choice = random_below(&mine->random, 100);
     if (choice < 25) return model_get(&tested, key);
-    if (choice < 50) return random_write(mine, MODEL_SET, key);
+    if (choice < 44) return random_write(mine, MODEL_SET, key);
+    if (choice < 50) return random_rewrite(mine, key);
     if (choice < 56) return random_write(mine, MODEL_ADD, key);
     if (choice < 62) return random_write(mine, MODEL_REPLACE, key);
     if (choice < 65) return model_take(&tested, key);

@@ -39,6 +39,8 @@
 typedef struct oracle_entry {
     uint32_t key, tag, value_bytes; /* the tag tells the bytes of the value */
     int64_t deadline_ms;
+    bool is_number; /* the value is this, and no bytes of a tag */
+    int64_t number;
 } oracle_entry;
 
 typedef struct oracle {
@@ -152,6 +154,15 @@ static inline const unsigned char *model_value(uint32_t tag)
     return book + tag % PLACES;
 }
 
+/* The bytes of an entry's value, until the next call. */
+static inline const unsigned char *model_bytes(const oracle_entry *entry)
+{
+    static unsigned char bytes[8];
+    if (!entry->is_number) return model_value(entry->tag);
+    for (int at = 0; at < 8; at++) bytes[at] = (unsigned char)((uint64_t)entry->number >> 8 * at);
+    return bytes;
+}
+
 /* ---- Both of them --------------------------------------------------------------------------- */
 
 typedef struct model_removal {
@@ -163,7 +174,7 @@ typedef struct model_removal {
 
 typedef struct model_pin {
     sark_cache_pinned pinned;
-    uint32_t tag, value_bytes;
+    oracle_entry entry;
 } model_pin;
 
 typedef struct model {
@@ -231,7 +242,7 @@ static inline bool model_follow(model *mine, const model_removal *removal, sark_
         return model_differs(mine, "key %u left by cause %d instead of %d", removal->key,
                              removal->cause, cause);
     if (removal->value_bytes != entry->value_bytes ||
-        memcmp(removal->value, model_value(entry->tag), entry->value_bytes) != 0)
+        memcmp(removal->value, model_bytes(entry), entry->value_bytes) != 0)
         return model_differs(mine, "key %u left with a foreign value", removal->key);
     mine->expired += cause == SARK_CACHE_EXPIRED;
     mine->cleared += cause == SARK_CACHE_CLEARED;
@@ -329,7 +340,7 @@ static inline bool model_same(model *mine, const oracle_entry *entry, const void
                               size_t value_bytes)
 {
     if (value_bytes == entry->value_bytes &&
-        (!value_bytes || memcmp(value, model_value(entry->tag), value_bytes) == 0))
+        (!value_bytes || memcmp(value, model_bytes(entry), value_bytes) == 0))
         return true;
     return model_differs(mine, "key %u has a foreign value", entry->key);
 }
@@ -437,7 +448,7 @@ static inline bool model_pin_key(model *mine, uint32_t key)
     model_count_read(mine, key, entry != NULL);
     if (entry) {
         if (!model_same(mine, entry, pinned.value, pinned.value_bytes)) return false;
-        mine->pins[mine->pin_count++] = (model_pin){pinned, entry->tag, entry->value_bytes};
+        mine->pins[mine->pin_count++] = (model_pin){pinned, *entry};
         oracle_use(&mine->oracle, oracle_find(&mine->oracle, key));
     }
     return model_nothing_left(mine) && model_size(mine);
@@ -448,9 +459,9 @@ static inline bool model_unpin(model *mine, size_t which)
 {
     if (which >= mine->pin_count) return true;
     model_pin *pin = &mine->pins[which];
-    if (pin->pinned.value_bytes != pin->value_bytes ||
-        (pin->value_bytes &&
-         memcmp(pin->pinned.value, model_value(pin->tag), pin->value_bytes) != 0))
+    if (pin->pinned.value_bytes != pin->entry.value_bytes ||
+        (pin->entry.value_bytes &&
+         memcmp(pin->pinned.value, model_bytes(&pin->entry), pin->entry.value_bytes) != 0))
         return model_differs(mine, "a pinned value has changed");
     sark_cache_status status = sark_cache_unpin(mine->cache, &pin->pinned);
     *pin = mine->pins[--mine->pin_count];
@@ -507,8 +518,108 @@ static inline bool model_write(model *mine, model_write_call call, uint32_t key,
     if (call == MODEL_REPLACE && ttl_ms == 0) deadline_ms = live->deadline_ms;
     ++*counts[call];
     if (!model_write_room(mine, key)) return false;
-    oracle_append(&mine->oracle, (oracle_entry){key, tag, value_bytes, deadline_ms});
+    oracle_append(&mine->oracle, (oracle_entry){.key = key,
+                                                .tag = tag,
+                                                .value_bytes = value_bytes,
+                                                .deadline_ms = deadline_ms});
     return model_size(mine);
+}
+
+/* Writes over a live entry what differs from it only in its value, and in its deadline if a TTL is
+   given. */
+static inline bool model_rewrite(model *mine, oracle_entry entry, int64_t ttl_ms)
+{
+    if (ttl_ms != 0) entry.deadline_ms = oracle_deadline(&mine->oracle, ttl_ms);
+    if (!model_one_left(mine, entry.key, SARK_CACHE_REPLACED)) return false;
+    oracle_append(&mine->oracle, entry);
+    return model_size(mine);
+}
+
+/* Sets by the version that a pin tells, or by another one. */
+static inline bool model_compare_and_set(model *mine, uint32_t key, uint32_t value_bytes,
+                                         int64_t ttl_ms, bool stale)
+{
+    unsigned char bytes[MODEL_KEY_BYTES];
+    uint32_t tag = mine->next_tag++;
+    uint64_t version = 1;
+    if (mine->pin_count == MODEL_PINS) return true;
+    if (!model_pin_key(mine, key)) return false;
+    const oracle_entry *live = model_live(mine, key);
+    if (live) {
+        version = mine->pins[mine->pin_count - 1].pinned.version - stale;
+        if (!model_unpin(mine, mine->pin_count - 1)) return false;
+    }
+    sark_cache_status status =
+        sark_cache_compare_and_set(mine->cache, bytes, model_key(key, bytes), version,
+                                   model_value(tag), value_bytes, ttl_ms);
+    sark_cache_status expected = !live ? SARK_CACHE_MISS : stale ? SARK_CACHE_EXISTS : SARK_CACHE_OK;
+    if (!model_status(mine, "compare_and_set", key, status, expected)) return false;
+    if (!live) return model_may_have_expired(mine, key) && model_size(mine);
+    if (stale) return model_nothing_left(mine) && model_size(mine);
+    mine->counts.compare_and_sets++;
+    oracle_entry entry = *live;
+    entry.tag = tag;
+    entry.value_bytes = value_bytes;
+    entry.is_number = false;
+    return model_rewrite(mine, entry, ttl_ms);
+}
+
+/* The sum that an increment should make of an entry, or why it makes none. */
+static inline sark_cache_status model_sum(const oracle_entry *entry, int64_t delta, int64_t *sum)
+{
+    if (entry->value_bytes != 8) return SARK_CACHE_NOT_INTEGER;
+    const unsigned char *bytes = model_bytes(entry);
+    uint64_t number = 0;
+    for (int at = 0; at < 8; at++) number |= (uint64_t)bytes[at] << 8 * at;
+    return __builtin_add_overflow((int64_t)number, delta, sum) ? SARK_CACHE_OVERFLOW
+                                                               : SARK_CACHE_OK;
+}
+
+static inline bool model_increment(model *mine, uint32_t key, int64_t delta,
+                                   const int64_t *initial, int64_t ttl_ms)
+{
+    unsigned char bytes[MODEL_KEY_BYTES];
+    int64_t result = 77, sum = 77;
+    sark_cache_status status = sark_cache_increment(mine->cache, bytes, model_key(key, bytes),
+                                                    delta, initial, ttl_ms, &result);
+    const oracle_entry *live = model_live(mine, key);
+    sark_cache_status expected = initial ? SARK_CACHE_OK : SARK_CACHE_MISS;
+    if (live) expected = model_sum(live, delta, &sum);
+    else if (initial) sum = *initial;
+    if (!model_status(mine, "increment", key, status, expected)) return false;
+    if (status < 0) mine->counts.rejected_number++;
+    if (status == SARK_CACHE_OK && result != sum)
+        return model_differs(mine, "an increment of key %u gives a wrong number", key);
+    if (status < 0) return model_nothing_left(mine) && model_size(mine);
+    if (status == SARK_CACHE_MISS) return model_may_have_expired(mine, key) && model_size(mine);
+    mine->counts.increments++;
+    oracle_entry entry = {.key = key, .value_bytes = 8, .is_number = true, .number = sum};
+    if (live) {
+        entry.deadline_ms = live->deadline_ms;
+        return model_rewrite(mine, entry, ttl_ms);
+    }
+    entry.deadline_ms = oracle_deadline(&mine->oracle, ttl_ms);
+    if (!model_write_room(mine, key)) return false;
+    oracle_append(&mine->oracle, entry);
+    return model_size(mine);
+}
+
+/* Appends the bytes that follow in the book, so that a tag and a size still tell the value. */
+static inline bool model_append(model *mine, uint32_t key, uint32_t byte_count, int64_t ttl_ms)
+{
+    unsigned char bytes[MODEL_KEY_BYTES];
+    const oracle_entry *live = model_live(mine, key);
+    if (live && (live->is_number || live->value_bytes + byte_count > MODEL_VALUE_BYTES)) return true;
+    const unsigned char *more = live ? model_value(live->tag) + live->value_bytes : bytes;
+    sark_cache_status status = sark_cache_append(mine->cache, bytes, model_key(key, bytes), more,
+                                                 live ? byte_count : 1, ttl_ms);
+    if (!model_status(mine, "append", key, status, live ? SARK_CACHE_OK : SARK_CACHE_MISS))
+        return false;
+    if (!live) return model_may_have_expired(mine, key) && model_size(mine);
+    mine->counts.appends++;
+    oracle_entry entry = *live;
+    entry.value_bytes += byte_count;
+    return model_rewrite(mine, entry, ttl_ms);
 }
 
 static inline bool model_take(model *mine, uint32_t key)
@@ -648,6 +759,10 @@ static inline bool model_metrics(model *mine)
     MODEL_COUNT(sets);
     MODEL_COUNT(adds);
     MODEL_COUNT(replaces);
+    MODEL_COUNT(compare_and_sets);
+    MODEL_COUNT(increments);
+    MODEL_COUNT(appends);
+    MODEL_COUNT(rejected_number);
     MODEL_COUNT(touches);
     MODEL_COUNT(deletes);
     MODEL_COUNT(evictions_for_entries);
