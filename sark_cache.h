@@ -181,7 +181,8 @@ typedef struct sark_cache_config {
                                        by size and processors */
     uint32_t lease_count;           /* readers at a time without a lock: 2 to 1024; default 64, or
                                        fewer in a small region */
-    uint32_t pin_count;             /* pins out at a time: up to 1024; default 16 */
+    uint32_t pin_count;             /* pins out at a time: up to 1024; default 16, or fewer in a
+                                       small region */
     uint32_t cleanup_interval_ms;   /* 0: no cleanup thread */
     uint32_t latency_sample_every;  /* one call in so many is timed for the histograms; 0: none */
     sark_cache_clock clock;         /* default: CLOCK_MONOTONIC and its coarse sister */
@@ -290,8 +291,8 @@ SARK_CACHE_API sark_cache_status sark_cache_replace(sark_cache *cache, const voi
                                                     size_t key_bytes, const void *value,
                                                     size_t value_bytes, int64_t ttl_ms);
 
-/* As replace, only where the entry has this version: the one that pin told, so that nobody wrote the
-   key since. EXISTS where it has another. */
+/* As replace, only where the entry has this version: the one that pin told, so that nobody wrote
+   the key since. EXISTS where it has another. */
 SARK_CACHE_API sark_cache_status sark_cache_compare_and_set(sark_cache *cache, const void *key,
                                                             size_t key_bytes, uint64_t version,
                                                             const void *value,
@@ -503,8 +504,8 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    with rarer hits, lines that change processors cost a few per cent at most. A lease that stays on
    one entry may be taken for another after so many (60 to 260 us). Tests set their own. */
 #ifndef SARKI_HOT_UNITS
-#define SARKI_HOT_UNITS ((uint64_t)1 << 13)
-#define SARKI_YOUNG_UNITS ((uint64_t)1 << 18)
+#define SARKI_HOT_UNITS ((uint64_t)1 << 15)
+#define SARKI_YOUNG_UNITS ((uint64_t)1 << 20)
 #endif
 
 /* No lock is held for more moves of entries than this. */
@@ -512,9 +513,13 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 
 /* What several processors write lies so many bytes apart: they fetch lines in pairs. */
 #define SARKI_APART 128
+#define SARKI_SET_APART __attribute__((aligned(SARKI_APART)))
 
 /* So often a thread looks whether a shard's lock is free before it sleeps. */
 #define SARKI_SPINS 100u
+
+/* So often a search turns to another shard instead of waiting for a lock. */
+#define SARKI_MISSES 8u
 
 /* Removed entries wait in a shard for a scan in batches of this many, or of the shard's share of
    1 / 64 of the region. */
@@ -1022,7 +1027,7 @@ static inline uintptr_t sarki_thread_id(void)
 {
 #if defined(__x86_64__) && defined(__LP64__)
     uintptr_t thread;
-    __asm__("mov %%fs:0, %0" : "=r"(thread));
+    __asm__("{movq %%fs:0, %0|mov %0, QWORD PTR fs:0}" : "=r"(thread)); /* AT&T or Intel syntax */
     return thread;
 #else
     return (uintptr_t)pthread_self();
@@ -1073,8 +1078,9 @@ static uint64_t sarki_coarse_tick_ns(void)
     return (uint64_t)tick.tv_sec * 1000000000u + (uint64_t)tick.tv_nsec;
 }
 
-/* The processor's counter: sarki_counter_shift says by how much to shift it left so that a step
-   is under a nanosecond, or -1 where there is none that is invariant and fine enough. */
+/* The processor's counter: sarki_counter_shift says by how much to shift it left so that a unit is
+   at most a quarter of a nanosecond (it wraps after 48 years at 3 GHz), or -1 where there is none
+   that is invariant and fine enough. */
 #if (defined(__x86_64__) || defined(__i386__)) && !defined(SARKI_NO_COUNTER)
 #include <cpuid.h>
 
@@ -1088,7 +1094,7 @@ static int sarki_counter_shift(void)
 {
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     if (!__get_cpuid(0x80000007u, &eax, &ebx, &ecx, &edx)) return -1;
-    return (edx >> 8 & 1) != 0 ? 0 : -1;
+    return (edx >> 8 & 1) != 0 ? 2 : -1; /* such counters run at 1 GHz or more */
 }
 #elif defined(__aarch64__) && !defined(SARKI_NO_COUNTER)
 static inline uint64_t sarki_counter(void)
@@ -1104,7 +1110,7 @@ static int sarki_counter_shift(void)
     __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(hertz));
     if (hertz < 20000000) return -1; /* a tick of more than 50 ns */
     int shift = 0;
-    while (hertz << shift < 1000000000u) shift++;
+    while (hertz << shift < 4000000000u) shift++;
     return shift;
 }
 #else
@@ -1505,7 +1511,8 @@ static inline void sarki_entry_prefetch(const char *region, uint32_t ref)
 
 /* Bytes before the key, without and with an expiry part. */
 #define SARKI_PLAIN_HEADER ((uint32_t)sizeof(sarki_entry))
-#define SARKI_TIMED_HEADER ((uint32_t)(sizeof(sarki_entry) + sizeof(sarki_expiry)))
+#define SARKI_TIMED_HEADER \
+    ((uint32_t)(sizeof(sarki_entry) + offsetof(sarki_expiry, link) + sizeof(sarki_link)))
 
 static inline bool sarki_entry_is_timed(const sarki_entry *entry)
 {
@@ -1620,6 +1627,7 @@ static inline void sarki_list_join(char *links, sarki_list *list, sarki_list *ot
        level 2   [0][1][2]..[63]    digits 2: entries far from floor, not ordered among themselves
        level 1   [0][1][2]..[63]
        level 0   [0][1][2]..[63]    one key a slot
+   A small region has digits of 2 bits instead of 6. A place numbers the slots, level by level.
    The smallest key is in the lowest slot of the lowest level in use. To look inside, floor is
    raised to where that slot begins, and its entries move to lower levels: each entry moves at
    most once a level in its life. The moves are cut into steps: the slot's list becomes "pending",
@@ -1627,8 +1635,8 @@ static inline void sarki_list_join(char *links, sarki_list *list, sarki_list *ot
    slot that it had.
 
    Invariants. W1 an entry not pending stands in the slot that its key and floor give. W2 a slot
-   with entries has its bit, its level its bit, and no other has. W3 no key is below floor.
-   W4 an entry's neighbours know it, or it is the end of its list.
+   with entries has its bit, its word of bits has its own, and no other has. W3 no key is below
+   floor. W4 an entry's neighbours know it, or it is the end of its list.
 
    Access. Guarded by the shard's lock; a_floor and the slots' a_count also read by the metrics.
 
@@ -1639,22 +1647,26 @@ static inline void sarki_list_join(char *links, sarki_list *list, sarki_list *ot
    ns an eviction at 10^6 entries where this takes 50. */
 
 #define SARKI_IN_FIFO 0xffffu
-#define SARKI_WHEEL_LEVELS 22u
+#define SARKI_WIDE_DIGIT 6u
+#define SARKI_NARROW_DIGIT 2u
+#define SARKI_WHEEL_WORDS 11u /* 64 bits in digits of 6: 11 levels of 64 slots */
 
+/* A slot; where slots are not counted, the list alone. */
 typedef struct sarki_slot_list {
     sarki_list list;
     sarki_a32 a_count; /* of entries, pending ones included */
 } sarki_slot_list;
 
 typedef struct sarki_wheel {
-    char *links;             /* region + offset of this wheel's link in an entry */
-    sarki_slot_list *slots; /* level_count x (1 << bits) */
+    char *links; /* region + offset of this wheel's link in an entry */
+    char *slots; /* level_count x (1 << bits), slot_bytes apart */
     uint64_t floor;
-    sarki_a64 a_floor;    /* the same, for the metrics */
-    sarki_list pending;   /* entries of a slot that was opened, still to be moved */
-    uint32_t levels_used; /* bit of a level: it has entries */
-    uint32_t bits;        /* of a digit: 6, or 3 in a small region */
-    uint64_t used[SARKI_WHEEL_LEVELS]; /* bit of a slot: it has entries */
+    sarki_a64 a_floor;   /* the same, for the metrics */
+    sarki_list pending;  /* entries of a slot that was opened, still to be moved */
+    uint32_t words_used; /* bit of a word of used: it is not 0 */
+    uint16_t bits;       /* of a digit */
+    uint16_t slot_bytes;
+    uint64_t used[SARKI_WHEEL_WORDS]; /* bit of a place: its slot has entries */
 } sarki_wheel;
 
 static inline uint32_t sarki_wheel_levels(uint32_t bits)
@@ -1671,13 +1683,21 @@ static inline uint32_t sarki_wheel_place(const sarki_wheel *wheel, uint64_t key)
 {
     uint64_t difference = key ^ wheel->floor;
     uint32_t top = difference ? sarki_log2(difference) : 0;
-    uint32_t level = wheel->bits == 6 ? top / 6 : top / 3;
+    uint32_t level = wheel->bits == SARKI_WIDE_DIGIT ? top / SARKI_WIDE_DIGIT
+                                                     : top / SARKI_NARROW_DIGIT;
     uint32_t digit = (uint32_t)(key >> level * wheel->bits) & ((1u << wheel->bits) - 1);
     return level << wheel->bits | digit;
 }
 
-static inline void sarki_wheel_count(sarki_slot_list *slot, uint32_t change)
+static inline sarki_slot_list *sarki_wheel_slot_at(const sarki_wheel *wheel, uint32_t place)
 {
+    return (sarki_slot_list *)(void *)(wheel->slots + (size_t)place * wheel->slot_bytes);
+}
+
+static inline void sarki_wheel_count(const sarki_wheel *wheel, sarki_slot_list *slot,
+                                     uint32_t change)
+{
+    if (wheel->slot_bytes < sizeof(sarki_slot_list)) return;
     /* order: R1, R4 the shard's lock */
     sarki_store32_relaxed(&slot->a_count, sarki_load32_relaxed(&slot->a_count) + change);
 }
@@ -1686,22 +1706,20 @@ static inline void sarki_wheel_count(sarki_slot_list *slot, uint32_t change)
 static void sarki_wheel_insert(sarki_wheel *wheel, uint32_t ref, uint64_t key)
 {
     uint32_t place = sarki_wheel_place(wheel, sarki_max64(key, wheel->floor));
-    uint32_t level = place >> wheel->bits;
-    sarki_slot_list *slot = &wheel->slots[place];
+    sarki_slot_list *slot = sarki_wheel_slot_at(wheel, place);
     bool was_empty = slot->list.head == 0;
     sarki_list_append(wheel->links, &slot->list, ref);
-    sarki_wheel_count(slot, 1);
+    sarki_wheel_count(wheel, slot, 1);
     sarki_link_at(wheel->links, ref)->place = (uint16_t)place;
     if (!was_empty) return;
-    wheel->used[level] |= (uint64_t)1 << (place & ((1u << wheel->bits) - 1));
-    wheel->levels_used |= 1u << level;
+    wheel->used[place / 64] |= (uint64_t)1 << place % 64;
+    wheel->words_used |= 1u << place / 64;
 }
 
 static void sarki_wheel_slot_emptied(sarki_wheel *wheel, uint32_t place)
 {
-    uint32_t level = place >> wheel->bits;
-    wheel->used[level] &= ~((uint64_t)1 << (place & ((1u << wheel->bits) - 1)));
-    if (!wheel->used[level]) wheel->levels_used &= ~(1u << level);
+    wheel->used[place / 64] &= ~((uint64_t)1 << place % 64);
+    if (!wheel->used[place / 64]) wheel->words_used &= ~(1u << place / 64);
 }
 
 /* Takes an entry out of its slot, or of the pending ones, whose place is the slot they had: an end
@@ -1709,10 +1727,10 @@ static void sarki_wheel_slot_emptied(sarki_wheel *wheel, uint32_t place)
 static void sarki_wheel_remove(sarki_wheel *wheel, uint32_t ref)
 {
     uint32_t place = sarki_link_at(wheel->links, ref)->place;
-    sarki_slot_list *slot = &wheel->slots[place];
+    sarki_slot_list *slot = sarki_wheel_slot_at(wheel, place);
     bool is_end = slot->list.head == ref || slot->list.tail == ref;
     sarki_list_remove(wheel->links, is_end ? &slot->list : &wheel->pending, ref);
-    sarki_wheel_count(slot, 0u - 1u);
+    sarki_wheel_count(wheel, slot, 0u - 1u);
     if (is_end && !slot->list.head) sarki_wheel_slot_emptied(wheel, place);
 }
 
@@ -1736,9 +1754,9 @@ static inline sarki_slot sarki_wheel_slot(uint32_t bits, uint64_t floor, uint32_
 /* The lowest slot with entries; false where there is none. */
 static inline bool sarki_wheel_lowest(const sarki_wheel *wheel, sarki_slot *slot)
 {
-    if (!wheel->levels_used) return false;
-    uint32_t level = sarki_lowest_bit(wheel->levels_used);
-    uint32_t place = level << wheel->bits | sarki_lowest_bit(wheel->used[level]);
+    if (!wheel->words_used) return false;
+    uint32_t word = sarki_lowest_bit(wheel->words_used);
+    uint32_t place = word * 64 + sarki_lowest_bit(wheel->used[word]);
     *slot = sarki_wheel_slot(wheel->bits, wheel->floor, place);
     return true;
 }
@@ -1748,7 +1766,7 @@ static inline bool sarki_wheel_is_lowest(const sarki_wheel *wheel, uint32_t ref)
 {
     sarki_slot slot;
     if (wheel->pending.head || !sarki_wheel_lowest(wheel, &slot)) return false;
-    const sarki_list *list = &wheel->slots[slot.place].list;
+    const sarki_list *list = &sarki_wheel_slot_at(wheel, slot.place)->list;
     return list->head == ref && list->tail == ref;
 }
 
@@ -1770,7 +1788,7 @@ static inline void sarki_wheel_set_floor(sarki_wheel *wheel, uint64_t floor)
 static void sarki_wheel_open(sarki_wheel *wheel, const sarki_slot *slot)
 {
     sarki_wheel_set_floor(wheel, slot->low);
-    sarki_list_join(wheel->links, &wheel->pending, &wheel->slots[slot->place].list);
+    sarki_list_join(wheel->links, &wheel->pending, &sarki_wheel_slot_at(wheel, slot->place)->list);
     sarki_wheel_slot_emptied(wheel, slot->place);
 }
 
@@ -1786,18 +1804,20 @@ static void sarki_wheel_restart(sarki_wheel *wheel, uint64_t floor)
 {
     sarki_slot slot;
     while (sarki_wheel_lowest(wheel, &slot)) {
-        sarki_list_join(wheel->links, &wheel->pending, &wheel->slots[slot.place].list);
+        sarki_list_join(wheel->links, &wheel->pending,
+                        &sarki_wheel_slot_at(wheel, slot.place)->list);
         sarki_wheel_slot_emptied(wheel, slot.place);
     }
     sarki_wheel_set_floor(wheel, floor);
 }
 
-static void sarki_wheel_create(sarki_wheel *wheel, char *links, sarki_slot_list *slots,
+static void sarki_wheel_create(sarki_wheel *wheel, char *links, char *slots, size_t slot_bytes,
                                uint32_t bits)
 {
     wheel->links = links;
     wheel->slots = slots;
-    wheel->bits = bits;
+    wheel->slot_bytes = (uint16_t)slot_bytes;
+    wheel->bits = (uint16_t)bits;
 }
 
 /* ---- >>stamp ---------------------------------------------------------------------------------
@@ -1805,23 +1825,24 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, sarki_slot_list 
    Purpose. A number for each hit and insert that says which came first. The processor's counter
    where it is invariant and fine enough, else one shared atomic counter. Never the cache's clock.
 
-   Layout. Multiples of 16; below them an entry's stamp has flags, and two bits of the number of
+   Layout. Multiples of 32; below them an entry's stamp has flags, and three bits of the number of
    the slot that gave it (>>lease). PLACED: written by an insert, or by a writer that has placed the
    entry by this stamp; a hit clears it. MARKED: there may be a later stamp beside a lease
    (>>resident). PLACED and not MARKED: nobody touched the entry since.
 
    Invariants. T1 the stamps that one lease slot (to one thread) or one shard hands out grow
-   strictly.
+   strictly; a hit takes longer than their least distance, so that none runs ahead of the time.
 
-   Given up. Two threads that touch entries less than a microsecond apart may be seen in either
-   order. A reader that is stopped between reading its stamp and storing it may set the entry back
-   to that moment, its mark included; its call overlaps all that happened since. */
+   Given up. Threads whose slots have equal bits do not see each other in a stamp. Two threads that
+   touch entries less than a microsecond apart may be seen in either order. A reader that is stopped
+   between reading its stamp and storing it may set the entry back to that moment, its mark
+   included; its call overlaps all that happened since. */
 
 #define SARKI_PLACED ((uint64_t)1)
 #define SARKI_MARKED ((uint64_t)2)
 #define SARKI_STAMP_FLAGS ((uint64_t)3)
-#define SARKI_STAMP_SLOT ((uint64_t)12)
-#define SARKI_STAMP_STEP ((uint64_t)16)
+#define SARKI_STAMP_SLOT ((uint64_t)28)
+#define SARKI_STAMP_STEP ((uint64_t)32)
 
 typedef struct sarki_stamps {
     int shift; /* of the processor's counter; -1: use a_count */
@@ -2632,7 +2653,7 @@ typedef enum sarki_mode {
 } sarki_mode;
 
 typedef struct sarki_shard {
-    sarki_mutex mutex;
+    SARKI_SET_APART sarki_mutex mutex;
     sarki_a32 a_held;    /* a hint for those who want the lock */
     uint32_t hold_moves; /* moves in this hold of the lock */
     sarki_list fifo;     /* untouched since insert, in that order, or not yet looked at */
@@ -2653,7 +2674,7 @@ typedef struct sarki_shard {
     sarki_a64 a_writes[SARKI_MODES]; /* by mode; SARKI_SET is counted above */
     sarki_a64 a_deletes, a_touches, a_cleared, a_evicted_for_bytes;
     sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves;
-} __attribute__((aligned(SARKI_APART))) sarki_shard;
+} sarki_shard;
 
 /* Asks for what every writer of a shard writes. */
 static inline void sarki_shard_prefetch(const sarki_shard *shard)
@@ -2710,7 +2731,7 @@ static inline void sarki_shard_unlock(sarki_shard *shard)
    runs under any of them. */
 
 #ifndef SARKI_REPORTERS
-#define SARKI_REPORTERS 64u
+#define SARKI_REPORTERS 64u /* at most */
 #endif
 
 /* The memory lock and what it guards. */
@@ -2749,6 +2770,12 @@ typedef struct sarki_histogram {
     sarki_a64 a_max_ns;
 } sarki_histogram;
 
+/* The metrics' counts at the last reset: the fields that come first, and one more. */
+typedef struct sarki_baseline {
+    uint64_t counts[offsetof(sark_cache_metrics, entries) / sizeof(uint64_t)];
+    uint64_t recency_moves;
+} sarki_baseline;
+
 /* Calls that were refused, by status: all but those that name a field of the configuration. */
 #define SARKI_REJECTIONS ((uint32_t)-SARK_CACHE_OVERFLOW + 1)
 
@@ -2780,28 +2807,26 @@ struct sark_cache {
     void *allocation;         /* what the allocator gave; NULL in a caller's buffer */
     size_t allocation_bytes;
     sarki_histogram *histograms; /* NULL: latencies are not sampled */
+    sarki_baseline *baseline;    /* counts at the last reset, guarded by metrics_mutex */
+    sark_cache_latency *latency_baseline; /* of each kind, as the histograms */
+    sarki_reporter *reporters;   /* NULL: there is no callback */
+    uint32_t reporter_count;
     sarki_index index;
     sarki_leases leases;
-    char apart_a[SARKI_APART];
 
-    sarki_stamps stamps;
+    SARKI_SET_APART sarki_stamps stamps;
     sarki_a32 a_uses_deadlines; /* an entry had a deadline once */
-    char apart_b[SARKI_APART];
 
-    sarki_a32 a_count; /* places taken: entries in the index, and inserts under way */
+    SARKI_SET_APART sarki_a32 a_count; /* places taken: entries in the index, inserts under way */
     sarki_a32 a_count_peak;
-    char apart_c[SARKI_APART];
 
-    sarki_memory memory;
-    char apart_d[SARKI_APART];
+    SARKI_SET_APART sarki_memory memory;
 
-    sarki_room room;
+    SARKI_SET_APART sarki_room room;
     sarki_a32 a_reporters_used;
-    sarki_reporter reporters[SARKI_REPORTERS];
     sarki_a64 a_rejected[SARKI_REJECTIONS];
     sarki_cleaner cleaner;
     sarki_mutex metrics_mutex;
-    sark_cache_metrics *baseline; /* counts at the last reset, guarded by metrics_mutex */
     bool closing; /* destroy has begun: its callbacks may not insert */
 };
 
@@ -3044,7 +3069,7 @@ static void sarki_retired_collect(sark_cache *cache)
    Access. reporters[i].a_thread: claimed by compare-and-swap from 0 (E11); frame belongs to that
    thread, which alone looks for its own number. a_ref is read by whoever makes room.
 
-   Given up. More than 64 threads inside callbacks: the next one waits. */
+   Given up. More than 64 threads inside callbacks, fewer in a small region: the next one waits. */
 
 /* The frame of the callback in which the calling thread is; NULL: in none. */
 static sarki_frame *sarki_frame_outer(sark_cache *cache)
@@ -3061,7 +3086,7 @@ static sarki_frame *sarki_frame_outer(sark_cache *cache)
 /* Claims a row of the table for the calling thread; NULL: all are taken. */
 static sarki_reporter *sarki_reporter_claim(sark_cache *cache)
 {
-    for (uint32_t i = 0; i < SARKI_REPORTERS; i++) {
+    for (uint32_t i = 0; i < cache->reporter_count; i++) {
         sarki_aword *a_thread = &cache->reporters[i].a_thread;
         if (!sarki_casword_acquire(a_thread, 0, sarki_thread_id())) continue; /* order: E11 */
         uint32_t used = sarki_load32_relaxed(&cache->a_reporters_used); /* order: R3 the swap */
@@ -3218,9 +3243,10 @@ static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64
     sarki_slot slot;
     uint32_t ref = wheel->pending.head;
     if (!ref && sarki_wheel_lowest(wheel, &slot)) {
-        ref = wheel->slots[slot.place].list.head;
+        const sarki_list *list = &sarki_wheel_slot_at(wheel, slot.place)->list;
+        ref = list->head;
         sarki_entry *entry = sarki_entry_of(cache, ref);
-        if (ref != wheel->slots[slot.place].list.tail && slot.low != slot.high) {
+        if (ref != list->tail && slot.low != slot.high) {
             sarki_wheel_open(wheel, &slot);
             return 0;
         }
@@ -3242,7 +3268,7 @@ static inline uint32_t sarki_wheel_any(const sarki_wheel *wheel)
 {
     sarki_slot slot;
     if (wheel->pending.head) return wheel->pending.head;
-    return sarki_wheel_lowest(wheel, &slot) ? wheel->slots[slot.place].list.head : 0;
+    return sarki_wheel_lowest(wheel, &slot) ? sarki_wheel_slot_at(wheel, slot.place)->list.head : 0;
 }
 
 /* The start of a search, where it is not known yet. */
@@ -3395,7 +3421,8 @@ static void sarki_victim_prefetch(const sark_cache *cache, const sarki_shard *sh
     sarki_prefetch_to_write(sarki_entry_of(cache, entry->recency.next));
     sarki_index_prefetch_to_write(&cache->index, entry->hash);
     if (sarki_entry_deadline(entry) != SARKI_NEVER)
-        sarki_prefetch_to_write(&shard->expiry.slots[sarki_entry_expiry(entry)->link.place]);
+        sarki_prefetch_to_write(
+            sarki_wheel_slot_at(&shard->expiry, sarki_entry_expiry(entry)->link.place));
 }
 
 /* Gives places back. */
@@ -3441,9 +3468,10 @@ static uint32_t sarki_expiry_find_locked(sark_cache *cache, sarki_shard *shard, 
         if (!sarki_wheel_lowest(wheel, &slot)) return 0;
         *bound = slot.low;
         if (slot.low > (uint64_t)now) return 0;
-        ref = wheel->slots[slot.place].list.head;
+        const sarki_list *list = &sarki_wheel_slot_at(wheel, slot.place)->list;
+        ref = list->head;
         if (slot.high <= (uint64_t)now) return ref;
-        if (ref == wheel->slots[slot.place].list.tail) {
+        if (ref == list->tail) {
             *bound = (uint64_t)sarki_entry_deadline(sarki_entry_of(cache, ref));
             return *bound <= (uint64_t)now ? ref : 0;
         }
@@ -3592,15 +3620,19 @@ static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_sea
     if (shard->fifo.head) sarki_victim_prefetch(cache, shard, shard->fifo.head);
 }
 
-/* Locks the shard with the lowest bound. False: the bound has risen meanwhile, as the one who holds
-   the lock has taken the victim; so it is known early which shard comes next. */
-static bool sarki_search_lock(sark_cache *cache, const sarki_pick *pick)
+/* Locks the shard with the lowest bound. False, and one more missed: the bound has risen meanwhile,
+   as the one who holds the lock has taken the victim; so it is known early which shard comes next.
+   Who has missed often waits for the lock. */
+static bool sarki_search_lock(sark_cache *cache, const sarki_pick *pick, uint32_t *missed)
 {
     const sarki_a64 *a_oldest = sarki_oldest_of(cache, pick->shard);
     sarki_shard_prefetch(pick->shard);
-    for (uint32_t spins = 0; spins < SARKI_SPINS; spins++) {
+    for (uint32_t spins = 0; spins < SARKI_SPINS && *missed < SARKI_MISSES; spins++) {
         if (spins % 8 == 0 && sarki_shard_try_lock(pick->shard)) return true;
-        if (sarki_load64_relaxed(a_oldest) != pick->lowest) return false; /* order: R1 a hint */
+        if (sarki_load64_relaxed(a_oldest) != pick->lowest) { /* order: R1 a hint */
+            ++*missed;
+            return false;
+        }
         sarki_pause();
     }
     sarki_shard_lock(pick->shard);
@@ -3631,10 +3663,10 @@ static bool sarki_search_round_locked(sark_cache *cache, const sarki_pick *pick,
    other, or has no such spare in its shard. */
 static bool sarki_search_run(sark_cache *cache, sarki_search *search, sarki_frame *frame)
 {
-    for (;;) {
+    for (uint32_t missed = 0;;) {
         sarki_pick pick = sarki_search_pick(cache);
         if (!pick.shard) return false;
-        if (!sarki_search_lock(cache, &pick)) continue;
+        if (!sarki_search_lock(cache, &pick, &missed)) continue;
         bool found = sarki_search_round_locked(cache, &pick, search, frame);
         sarki_shard_unlock(pick.shard);
         if (found) return true;
@@ -4527,8 +4559,8 @@ static sark_cache_status sarki_write_allowed(sark_cache *cache, sarki_write *wri
     return status;
 }
 
-/* Copies the old value in front of the bytes that are appended. False: the entry has another version
-   by now, or is gone. */
+/* Copies the old value in front of the bytes that are appended. False: the entry has another
+   version by now, or is gone. */
 static bool sarki_append_copy(sark_cache *cache, const sarki_write *write)
 {
     sarki_reading reading = sarki_look_begin(cache, write->query.key, write->query.key_bytes);
@@ -5152,8 +5184,9 @@ static void sarki_metrics_add_expired(const sark_cache *cache, sark_cache_metric
         if (next > (uint64_t)now) continue;
         oldest = sarki_min64(oldest, next);
         for (uint32_t place = 0; place < sarki_wheel_slots(wheel->bits); place++)
-            if (sarki_wheel_slot(wheel->bits, floor, place).low <= (uint64_t)now) /* order: R1 */
-                metrics->expired_resident += sarki_load32_relaxed(&wheel->slots[place].a_count);
+            if (sarki_wheel_slot(wheel->bits, floor, place).low <= (uint64_t)now)
+                metrics->expired_resident += sarki_load32_relaxed( /* order: R1 */
+                    &sarki_wheel_slot_at(wheel, place)->a_count);
     }
     if (oldest == SARKI_NONE || metrics->expired_resident == 0) return;
     metrics->oldest_overdue_ms = ((uint64_t)now - oldest) / (uint64_t)cache->ticks_per_ms;
@@ -5238,19 +5271,32 @@ static void sarki_metrics_collect(const sark_cache *cache, sark_cache_metrics *m
 }
 
 /* Takes the baseline off the counts, which stand first in the struct. */
-static void sarki_metrics_subtract(sark_cache_metrics *metrics, const sark_cache_metrics *baseline)
+static void sarki_metrics_subtract(const sark_cache *cache, sark_cache_metrics *metrics)
 {
-    for (size_t at = 0; at < offsetof(sark_cache_metrics, entries); at += sizeof(uint64_t)) {
-        uint64_t count, before;
-        memcpy(&count, (const char *)metrics + at, sizeof count);
-        memcpy(&before, (const char *)baseline + at, sizeof before);
-        count -= before;
-        memcpy((char *)metrics + at, &count, sizeof count);
-    }
+    static const sark_cache_latency none;
+    const sarki_baseline *baseline = cache->baseline;
+    const sark_cache_latency *before = cache->latency_baseline;
+    uint64_t counts[sizeof baseline->counts / sizeof baseline->counts[0]];
+    memcpy(counts, metrics, sizeof counts);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) counts[i] -= baseline->counts[i];
+    memcpy(metrics, counts, sizeof counts);
     metrics->recency_moves -= baseline->recency_moves;
-    sarki_latency_finish(&metrics->hit, &baseline->hit);
-    sarki_latency_finish(&metrics->miss, &baseline->miss);
-    sarki_latency_finish(&metrics->set, &baseline->set);
+    sarki_latency_finish(&metrics->hit, before ? &before[SARKI_LATENCY_HIT] : &none);
+    sarki_latency_finish(&metrics->miss, before ? &before[SARKI_LATENCY_MISS] : &none);
+    sarki_latency_finish(&metrics->set, before ? &before[SARKI_LATENCY_SET] : &none);
+}
+
+/* Notes the counts as they are as the new baseline. */
+static void sarki_metrics_note(sark_cache *cache)
+{
+    sark_cache_metrics metrics;
+    sarki_metrics_collect(cache, &metrics);
+    memcpy(cache->baseline->counts, &metrics, sizeof cache->baseline->counts);
+    cache->baseline->recency_moves = metrics.recency_moves;
+    if (!cache->latency_baseline) return;
+    cache->latency_baseline[SARKI_LATENCY_HIT] = metrics.hit;
+    cache->latency_baseline[SARKI_LATENCY_MISS] = metrics.miss;
+    cache->latency_baseline[SARKI_LATENCY_SET] = metrics.set;
 }
 
 SARK_CACHE_API uint64_t sark_cache_size(const sark_cache *cache)
@@ -5273,7 +5319,7 @@ SARK_CACHE_API void sark_cache_metrics_read(const sark_cache *cache, sark_cache_
     }
     sarki_lock(sarki_metrics_mutex(cache));
     sarki_metrics_collect(cache, metrics);
-    sarki_metrics_subtract(metrics, cache->baseline);
+    sarki_metrics_subtract(cache, metrics);
     sarki_unlock(sarki_metrics_mutex(cache));
 }
 
@@ -5282,7 +5328,7 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache)
     if (!cache) return;
     sarki_arena *arena = &cache->memory.arena;
     sarki_lock(&cache->metrics_mutex);
-    sarki_metrics_collect(cache, cache->baseline);
+    sarki_metrics_note(cache);
     /* order: R1 in all of these */
     sarki_store32_relaxed(&cache->a_count_peak, sarki_load32_relaxed(&cache->a_count));
     sarki_store32_relaxed(&arena->a_used_peak, sarki_load32_relaxed(&arena->a_used)); /* R1 */
@@ -5302,7 +5348,7 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache)
 typedef struct sarki_checker {
     sark_cache *cache;
     const char *broken; /* text of the first broken invariant; NULL: none */
-    uint64_t entries, in_fifos, with_deadline, payload_bytes; /* seen in the index */
+    uint64_t entries, with_deadline, payload_bytes; /* seen in the index */
     uint64_t used_blocks, used_granules;            /* seen in the arena */
 } sarki_checker;
 
@@ -5333,8 +5379,10 @@ static void sarki_check_expiry_locked(sarki_checker *checker, sarki_shard *shard
     sarki_slot slot = sarki_wheel_slot(wheel->bits, wheel->floor, link->place);
     uint64_t key = (uint64_t)deadline;
     checker->with_deadline++;
-    sarki_verify(checker, sarki_link_is_mutual(cache->expiry_links, ref,
-                                               &wheel->slots[link->place].list, &wheel->pending),
+    sarki_verify(checker,
+                 sarki_link_is_mutual(cache->expiry_links, ref,
+                                      &sarki_wheel_slot_at(wheel, link->place)->list,
+                                      &wheel->pending),
                  "W4: neighbours in the expiry wheel are not mutual");
     sarki_verify(checker, wheel->pending.head || (slot.low <= key && key <= slot.high),
                  "W1: an entry is not in the slot of its deadline");
@@ -5351,11 +5399,11 @@ static void sarki_check_recency_locked(sarki_checker *checker, const sarki_shard
     char *links = checker->cache->recency_links;
     uint32_t place = sarki_link_at(links, ref)->place;
     bool is_in_fifo = place == SARKI_IN_FIFO;
-    checker->in_fifos += is_in_fifo;
     if (!sarki_verify(checker, is_in_fifo || place < sarki_wheel_slots(wheel->bits),
                       "S1: an entry is neither in the FIFO nor in the wheel"))
         return;
-    const sarki_list *list = is_in_fifo ? &shard->fifo : &wheel->slots[place].list;
+    const sarki_list *list =
+        is_in_fifo ? &shard->fifo : &sarki_wheel_slot_at(wheel, place)->list;
     sarki_verify(checker,
                  sarki_link_is_mutual(links, ref, list, is_in_fifo ? list : &wheel->pending),
                  "W4: neighbours in the order of recency are not mutual");
@@ -5393,23 +5441,21 @@ static void sarki_check_index(sarki_checker *checker)
     } while (!checker->broken && sarki_walk_next(checker->cache, &spot));
 }
 
-/* Returns how many entries the wheel's slots count. */
+/* Returns how many entries the wheel's slots count, if they do. */
 static uint64_t sarki_check_wheel_locked(sarki_checker *checker, const sarki_wheel *wheel)
 {
-    uint32_t levels_used = 0;
     uint64_t counted = 0;
     for (uint32_t place = 0; place < sarki_wheel_slots(wheel->bits); place++) {
-        uint32_t level = place >> wheel->bits, digit = place & ((1u << wheel->bits) - 1);
-        const sarki_list *list = &wheel->slots[place].list;
-        bool used = (wheel->used[level] >> digit & 1) != 0;
-        levels_used |= (uint32_t)used << level;
-        sarki_verify(checker, used == (list->head != 0) && used == (list->tail != 0),
+        const sarki_slot_list *slot = sarki_wheel_slot_at(wheel, place);
+        bool used = (wheel->used[place / 64] >> place % 64 & 1) != 0;
+        sarki_verify(checker, used == (slot->list.head != 0) && used == (slot->list.tail != 0),
                      "W2: a slot's bit does not tell whether it has entries");
+        sarki_verify(checker, !used || (wheel->words_used >> place / 64 & 1),
+                     "W2: a word's bit does not tell whether it has slots in use");
+        if (wheel->slot_bytes < sizeof(sarki_slot_list)) continue;
         if (used || wheel->pending.head) /* order: R4 the shard's lock */
-            counted += sarki_load32_relaxed(&wheel->slots[place].a_count);
+            counted += sarki_load32_relaxed(&slot->a_count);
     }
-    sarki_verify(checker, levels_used == wheel->levels_used,
-                 "W2: a level's bit does not tell whether it has slots in use");
     return counted;
 }
 
@@ -5464,13 +5510,13 @@ static bool sarki_check_arena(sarki_checker *checker)
 
 /* What changes with each write, and what shards say of themselves. */
 typedef struct sarki_sums {
-    uint64_t generation, entries, in_wheels, with_deadline, payload_bytes, retired;
+    uint64_t generation, entries, with_deadline, payload_bytes, retired;
 } sarki_sums;
 
 static sarki_sums sarki_check_shards(sarki_checker *checker)
 {
     sark_cache *cache = checker->cache;
-    sarki_sums sums = {0, 0, 0, 0, 0, 0};
+    sarki_sums sums = {0, 0, 0, 0, 0};
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         sarki_shard *shard = &cache->shards[i];
         sarki_shard_lock(shard);
@@ -5478,7 +5524,7 @@ static sarki_sums sarki_check_shards(sarki_checker *checker)
         sums.entries += sarki_load32_relaxed(&shard->a_entries); /* order: R4 the shard's lock */
         sums.retired += (uint64_t)shard->retired.count + shard->spares.count;
         sums.payload_bytes += sarki_load64_relaxed(&shard->a_payload_bytes); /* order: R4 */
-        sums.in_wheels += sarki_check_wheel_locked(checker, &shard->recency);
+        sarki_check_wheel_locked(checker, &shard->recency);
         sums.with_deadline += sarki_check_wheel_locked(checker, &shard->expiry);
         sarki_shard_unlock(shard);
     }
@@ -5494,8 +5540,6 @@ static void sarki_check_sums(sarki_checker *checker, const sarki_sums *sums)
     sark_cache *cache = checker->cache;
     sarki_verify(checker, checker->entries == sums->entries,
                  "S1: the index holds more or fewer entries than the shards count");
-    sarki_verify(checker, checker->in_fifos + sums->in_wheels == sums->entries,
-                 "S1: the orders of recency hold more or fewer entries than the shards");
     sarki_verify(checker, sums->with_deadline == checker->with_deadline,
                  "S1: the orders of expiry hold more or fewer entries than have a deadline");
     sarki_verify(checker, checker->payload_bytes == sums->payload_bytes,
@@ -5509,7 +5553,7 @@ SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t rep
 {
     if (report && report_bytes > 0) report[0] = '\0';
     if (!cache) return false;
-    sarki_checker checker = {cache, NULL, 0, 0, 0, 0, 0, 0};
+    sarki_checker checker = {cache, NULL, 0, 0, 0, 0, 0};
     sarki_sums before = sarki_check_shards(&checker);
     sarki_check_index(&checker);
     bool still = sarki_check_arena(&checker);
@@ -5530,6 +5574,8 @@ SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t rep
 #define SARKI_DEFAULT_BYTES ((uint64_t)64 << 20)
 #define SARKI_DEFAULT_PINS 16u
 #define SARKI_DEFAULT_LEASES 64u
+#define SARKI_LEASE_BYTES 4096u /* of region for each lease, and for each pin, by default */
+#define SARKI_REPORTER_BYTES 1024u
 #define SARKI_DEFAULT_SHARDS 16u /* at most, and four for each processor */
 #define SARKI_SHARD_BYTES (256u << 10) /* of region for each shard, by default */
 #define SARKI_DEFAULT_MIN_BYTES ((uint64_t)1 << 20)
@@ -5542,10 +5588,12 @@ SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t rep
 
 /* Sizes of the tables, and where they begin, in bytes from the region's start. */
 typedef struct sarki_layout {
-    uint32_t shard_count, lease_count, pin_count, hint_bits, wheel_bits, bucket_count;
+    uint32_t shard_count, lease_count, pin_count, hint_bits, wheel_bits, bucket_count,
+        reporter_count;
     size_t lease_spacing;
     uint64_t shards, oldest, next_deadlines, spare_granules, wheel_slots, leases, pins, hints,
-        scan_refs, histograms, baseline, bins, buckets, arena; /* 64 bits: compared before use */
+        scan_refs, reporters, histograms, latency_baseline, baseline, bins, buckets,
+        arena; /* 64 bits: compared before use */
 } sarki_layout;
 
 static sark_cache_status sarki_config_check(const sark_cache_config *config)
@@ -5583,8 +5631,12 @@ static void sarki_config_fill(sark_cache_config *config)
                                                   SARKI_DEFAULT_SHARDS));
     if (config->lease_count == 0)
         config->lease_count =
-            (uint32_t)sarki_max64(2, sarki_min64(config->max_bytes / 2048, SARKI_DEFAULT_LEASES));
-    if (config->pin_count == 0) config->pin_count = SARKI_DEFAULT_PINS;
+            (uint32_t)sarki_max64(2, sarki_min64(config->max_bytes / SARKI_LEASE_BYTES,
+                                                 SARKI_DEFAULT_LEASES));
+    if (config->pin_count == 0)
+        config->pin_count =
+            (uint32_t)sarki_max64(2, sarki_min64(config->max_bytes / SARKI_LEASE_BYTES,
+                                                 SARKI_DEFAULT_PINS));
 }
 
 /* Sets a table's beginning and moves on. */
@@ -5608,7 +5660,12 @@ static sarki_layout sarki_layout_of(const sark_cache_config *config)
     layout.lease_count = config->lease_count;
     layout.pin_count = config->pin_count;
     layout.hint_bits = sarki_log2((uint64_t)config->lease_count * 8 - 1);
-    layout.wheel_bits = wide ? 6 : 3;
+    layout.wheel_bits = wide ? SARKI_WIDE_DIGIT : SARKI_NARROW_DIGIT;
+    layout.reporter_count =
+        !config->on_remove
+            ? 0
+            : (uint32_t)sarki_max64(1, sarki_min64(config->max_bytes / SARKI_REPORTER_BYTES,
+                                                   SARKI_REPORTERS));
     layout.lease_spacing = spaced ? SARKI_LEASE_SPACING : sizeof(sarki_lease);
     /* 1.6 slots an entry; one bucket more, so that rounding never fills the index */
     layout.bucket_count = (uint32_t)(config->max_entries * 16 / (SARKI_SLOTS * 10) + 2);
@@ -5616,18 +5673,24 @@ static sarki_layout sarki_layout_of(const sark_cache_config *config)
     size_t levels = sarki_arena_levels(arena_granules);
     size_t kinds = config->latency_sample_every > 0 ? SARKI_LATENCY_KINDS : 0;
     sarki_layout_place(&layout.shards, &at, layout.shard_count, sizeof(sarki_shard), SARKI_APART);
-    sarki_layout_place(&layout.oldest, &at, layout.shard_count, sizeof(sarki_a64), 64);
-    sarki_layout_place(&layout.next_deadlines, &at, layout.shard_count, sizeof(sarki_a64), 64);
-    sarki_layout_place(&layout.spare_granules, &at, layout.shard_count, sizeof(sarki_a32), 64);
-    sarki_layout_place(&layout.wheel_slots, &at, slots * 2, sizeof(sarki_slot_list), 64);
-    sarki_layout_place(&layout.leases, &at, layout.lease_count, layout.lease_spacing, 128);
-    sarki_layout_place(&layout.pins, &at, layout.pin_count, sizeof(sarki_pin), 64);
-    sarki_layout_place(&layout.hints, &at, (uint64_t)1 << layout.hint_bits, sizeof(sarki_a32), 64);
+    uint64_t apart = wide ? 64 : 8;
+    sarki_layout_place(&layout.oldest, &at, layout.shard_count, sizeof(sarki_a64), apart);
+    sarki_layout_place(&layout.next_deadlines, &at, layout.shard_count, sizeof(sarki_a64), apart);
+    sarki_layout_place(&layout.spare_granules, &at, layout.shard_count, sizeof(sarki_a32), apart);
+    sarki_layout_place(&layout.wheel_slots, &at, slots,
+                       sizeof(sarki_list) + sizeof(sarki_slot_list), apart);
+    sarki_layout_place(&layout.leases, &at, layout.lease_count, layout.lease_spacing,
+                       spaced ? SARKI_APART : 64);
+    sarki_layout_place(&layout.pins, &at, layout.pin_count, sizeof(sarki_pin), apart);
+    sarki_layout_place(&layout.hints, &at, (uint64_t)1 << layout.hint_bits, sizeof(sarki_a32),
+                       apart);
     sarki_layout_place(&layout.scan_refs, &at,
-                       layout.lease_count + layout.pin_count + SARKI_REPORTERS + 1,
-                       sizeof(uint32_t), 64);
+                       layout.lease_count + layout.pin_count + layout.reporter_count + 1,
+                       sizeof(uint32_t), apart);
+    sarki_layout_place(&layout.reporters, &at, layout.reporter_count, sizeof(sarki_reporter), 8);
     sarki_layout_place(&layout.histograms, &at, kinds, sizeof(sarki_histogram), 64);
-    sarki_layout_place(&layout.baseline, &at, 1, sizeof(sark_cache_metrics), 16);
+    sarki_layout_place(&layout.latency_baseline, &at, kinds, sizeof(sark_cache_latency), 8);
+    sarki_layout_place(&layout.baseline, &at, 1, sizeof(sarki_baseline), 8);
     sarki_layout_place(&layout.bins, &at, levels * SARKI_BINS_PER_LEVEL, sizeof(uint32_t), 16);
     sarki_layout_place(&layout.buckets, &at, layout.bucket_count, sizeof(sarki_bucket), 64);
     sarki_layout_place(&layout.arena, &at, 1, 0, 64);
@@ -5716,11 +5779,13 @@ SARK_CACHE_API size_t sark_cache_region_bytes(const sark_cache_config *config)
 static void sarki_shard_create(sark_cache *cache, const sarki_layout *layout, uint32_t number)
 {
     sarki_shard *shard = &cache->shards[number];
-    size_t count = sarki_wheel_slots(layout->wheel_bits);
-    sarki_slot_list *slots = (sarki_slot_list *)(void *)(cache->region + layout->wheel_slots);
-    slots += number * 2 * count;
-    sarki_wheel_create(&shard->recency, cache->recency_links, slots, layout->wheel_bits);
-    sarki_wheel_create(&shard->expiry, cache->expiry_links, slots + count, layout->wheel_bits);
+    size_t slots = sarki_wheel_slots(layout->wheel_bits);
+    size_t recency = slots * sizeof(sarki_list), expiry = slots * sizeof(sarki_slot_list);
+    char *at = cache->region + layout->wheel_slots + number * (recency + expiry);
+    sarki_wheel_create(&shard->recency, cache->recency_links, at, sizeof(sarki_list),
+                       layout->wheel_bits);
+    sarki_wheel_create(&shard->expiry, cache->expiry_links, at + recency, sizeof(sarki_slot_list),
+                       layout->wheel_bits);
     sarki_store64_relaxed(sarki_oldest_of(cache, shard), SARKI_NONE);        /* order: R5 */
     sarki_store64_relaxed(sarki_next_deadline_of(cache, shard), SARKI_NONE); /* order: R5 */
 }
@@ -5760,11 +5825,16 @@ static void sarki_tables_create(sark_cache *cache, const sarki_layout *layout)
     cache->a_oldest = (sarki_a64 *)(void *)(cache->region + layout->oldest);
     cache->a_next_deadlines = (sarki_a64 *)(void *)(cache->region + layout->next_deadlines);
     cache->a_spare_granules = (sarki_a32 *)(void *)(cache->region + layout->spare_granules);
-    cache->baseline = (sark_cache_metrics *)(void *)(cache->region + layout->baseline);
+    cache->baseline = (sarki_baseline *)(void *)(cache->region + layout->baseline);
+    cache->reporters = (sarki_reporter *)(void *)(cache->region + layout->reporters);
+    cache->reporter_count = layout->reporter_count;
     cache->index.buckets = (sarki_bucket *)(void *)(cache->region + layout->buckets);
     cache->index.bucket_count = layout->bucket_count;
-    if (cache->config.latency_sample_every > 0)
+    if (cache->config.latency_sample_every > 0) {
         cache->histograms = (sarki_histogram *)(void *)(cache->region + layout->histograms);
+        cache->latency_baseline =
+            (sark_cache_latency *)(void *)(cache->region + layout->latency_baseline);
+    }
     for (uint32_t i = 0; i < layout->shard_count; i++) sarki_shard_create(cache, layout, i);
     sarki_leases_create(cache, layout);
     sarki_memory_create(cache, layout);
@@ -5987,6 +6057,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_CLAIMED
 #undef SARKI_CLOCK_COARSE
 #undef SARKI_COARSE_LAG_TICKS
+#undef SARKI_COLD
 #undef SARKI_DEFAULT_BYTES
 #undef SARKI_DEFAULT_LEASES
 #undef SARKI_DEFAULT_MIN_BYTES
@@ -5995,10 +6066,14 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_GRANULE
 #undef SARKI_HASH
 #undef SARKI_HINT_PROBES
-#undef SARKI_HOT_STEPS
+#undef SARKI_HOT
+#undef SARKI_HOT_UNITS
 #undef SARKI_IN_FIFO
+#undef SARKI_IS_HOT
+#undef SARKI_LEASE_BYTES
 #undef SARKI_LEASE_PROBES
 #undef SARKI_LEASE_SPACING
+#undef SARKI_LIKELY
 #undef SARKI_MARKED
 #undef SARKI_MAX_BYTES
 #undef SARKI_MAX_GRANULES
@@ -6008,29 +6083,37 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_MAX_SHARDS
 #undef SARKI_MIN_ARENA_BYTES
 #undef SARKI_MIN_ENTRIES
+#undef SARKI_MISSES
 #undef SARKI_MOVES
+#undef SARKI_NARROW_DIGIT
 #undef SARKI_NEVER
 #undef SARKI_NONE
 #undef SARKI_OWN_BIN_TRIES
 #undef SARKI_PLACED
+#undef SARKI_PLAIN_HEADER
 #undef SARKI_PREVIOUS_FREE
 #undef SARKI_RECHECKS
 #undef SARKI_REJECTIONS
 #undef SARKI_REPORTERS
+#undef SARKI_REPORTER_BYTES
 #undef SARKI_RESIDENT_WAYS
 #undef SARKI_RETIRE_BATCH
 #undef SARKI_ROOM_PATIENCE
+#undef SARKI_SET_APART
 #undef SARKI_SHADOW
 #undef SARKI_SHARD_BYTES
 #undef SARKI_SLOTS
 #undef SARKI_SPACED_LEASE_BYTES
 #undef SARKI_SPINS
 #undef SARKI_STAMP_FLAGS
+#undef SARKI_STAMP_SLOT
 #undef SARKI_STAMP_STEP
 #undef SARKI_STRANGERS
+#undef SARKI_TIMED_HEADER
 #undef SARKI_TYPICAL_ENTRY_BYTES
-#undef SARKI_WHEEL_LEVELS
+#undef SARKI_WHEEL_WORDS
 #undef SARKI_WIDE
+#undef SARKI_WIDE_DIGIT
 #undef SARKI_WIDE_SHARD_BYTES
 #undef SARKI_WORD_BUSY
 #undef SARKI_WORD_EMPTY

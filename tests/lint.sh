@@ -154,6 +154,11 @@ object_is_clean() {
     [ ! -s "$object.txt" ] && nm --defined-only "$object" | grep -q ' T sark_cache_create$'
 }
 
+# Private macros end with the header.
+no_macro_is_left() {
+    ! gcc -std=c11 $posix -pthread -I. -dM -E $unit | grep '#define SARKI_'
+}
+
 compiles_strictly() {
     "$1" -std="$2" $posix "$3" $(strict_for "$1" c) -pthread -I. -c $unit -o "$scratch/strict.o"
 }
@@ -192,6 +197,7 @@ for compiler in gcc clang; do
         done
     done
 done
+check "no private macro is left" no_macro_is_left
 check "cppcheck" cppcheck_is_silent
 check "gcc -fanalyzer" analyser_of_gcc
 summary

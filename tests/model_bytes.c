@@ -301,6 +301,12 @@ static size_t largest_value(size_t bytes)
     return fits;
 }
 
+static void ignore_removal(void *context, const void *key, size_t key_bytes, const void *value,
+                           size_t value_bytes, sark_cache_cause cause)
+{
+    (void)context, (void)key, (void)key_bytes, (void)value, (void)value_bytes, (void)cause;
+}
+
 static bool begin(uint64_t seed, size_t bytes)
 {
     memset(&tested, 0, sizeof tested);
@@ -310,7 +316,8 @@ static bool begin(uint64_t seed, size_t bytes)
     tested.key_count = 1 + random_below(&tested.random, (uint32_t)bytes / 32);
     sark_cache_config config = {.pin_count = PINS,
                                 .shard_count = seed % 3 ? 0 : 4,
-                                .clock = {run_clock, NULL}};
+                                .clock = {run_clock, NULL},
+                                .on_remove = ignore_removal};
     size_t offset = random_below(&tested.random, 2) ? 0 : random_below(&tested.random, 64);
     memset(region, 0xA5, sizeof region);
     sark_cache_status status =

@@ -77,8 +77,9 @@ static bool random_rewrite(run *mine, uint32_t key)
     case 1: case 2: return model_increment(&tested, key, delta, &initial, ttl_ms);
     case 3: return model_append(&tested, key, random_below(&mine->random, 20), ttl_ms);
     default:
-        return model_compare_and_set(&tested, key, random_below(&mine->random, mine->most_bytes + 1),
-                                     ttl_ms, random_below(&mine->random, 3) == 0);
+        return model_compare_and_set(&tested, key,
+                                     random_below(&mine->random, mine->most_bytes + 1), ttl_ms,
+                                     random_below(&mine->random, 3) == 0);
     }
 }
 

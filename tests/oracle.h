@@ -552,7 +552,8 @@ static inline bool model_compare_and_set(model *mine, uint32_t key, uint32_t val
     sark_cache_status status =
         sark_cache_compare_and_set(mine->cache, bytes, model_key(key, bytes), version,
                                    model_value(tag), value_bytes, ttl_ms);
-    sark_cache_status expected = !live ? SARK_CACHE_MISS : stale ? SARK_CACHE_EXISTS : SARK_CACHE_OK;
+    sark_cache_status expected = SARK_CACHE_MISS;
+    if (live) expected = stale ? SARK_CACHE_EXISTS : SARK_CACHE_OK;
     if (!model_status(mine, "compare_and_set", key, status, expected)) return false;
     if (!live) return model_may_have_expired(mine, key) && model_size(mine);
     if (stale) return model_nothing_left(mine) && model_size(mine);
@@ -609,7 +610,8 @@ static inline bool model_append(model *mine, uint32_t key, uint32_t byte_count, 
 {
     unsigned char bytes[MODEL_KEY_BYTES];
     const oracle_entry *live = model_live(mine, key);
-    if (live && (live->is_number || live->value_bytes + byte_count > MODEL_VALUE_BYTES)) return true;
+    if (live && live->is_number) return true;
+    if (live && live->value_bytes + byte_count > MODEL_VALUE_BYTES) return true;
     const unsigned char *more = live ? model_value(live->tag) + live->value_bytes : bytes;
     sark_cache_status status = sark_cache_append(mine->cache, bytes, model_key(key, bytes), more,
                                                  live ? byte_count : 1, ttl_ms);

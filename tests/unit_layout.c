@@ -11,7 +11,7 @@
 #include "test.h"
 #include "support.h"
 
-enum { GUARD = 256, MOST_BYTES = 4 << 20, TABLES = 13 };
+enum { GUARD = 256, MOST_BYTES = 4 << 20, TABLES = 15 };
 
 static uint64_t seed = 1;
 static _Alignas(128) unsigned char memory[MOST_BYTES + 2 * GUARD + 128];
@@ -30,19 +30,22 @@ static void tables_of(const sark_cache_config *config, const sarki_layout *layou
     size_t kinds = config->latency_sample_every > 0 ? SARKI_LATENCY_KINDS : 0;
     uint32_t granules = (uint32_t)((config->max_bytes - layout->arena) / SARKI_GRANULE);
     size_t bins = sarki_arena_levels(granules) * SARKI_BINS_PER_LEVEL;
-    size_t refs = config->pin_count + sarki_max64(config->lease_count, SARKI_REPORTERS + 1);
+    size_t refs = config->pin_count + sarki_max64(config->lease_count, layout->reporter_count + 1);
     const table all[TABLES] = {
         {layout->shards, config->shard_count * sizeof(sarki_shard), SARKI_APART},
-        {layout->oldest, config->shard_count * sizeof(sarki_a64), 64},
-        {layout->next_deadlines, config->shard_count * sizeof(sarki_a64), 64},
-        {layout->spare_granules, config->shard_count * sizeof(sarki_a32), 64},
-        {layout->wheel_slots, 2 * slots * sizeof(sarki_slot_list), sizeof(uint32_t)},
+        {layout->oldest, config->shard_count * sizeof(sarki_a64), 8},
+        {layout->next_deadlines, config->shard_count * sizeof(sarki_a64), 8},
+        {layout->spare_granules, config->shard_count * sizeof(sarki_a32), 8},
+        {layout->wheel_slots, slots * (sizeof(sarki_list) + sizeof(sarki_slot_list)),
+         sizeof(uint32_t)},
         {layout->leases, config->lease_count * layout->lease_spacing, 64},
         {layout->pins, config->pin_count * sizeof(sarki_pin), sizeof(sarki_a32)},
         {layout->hints, sizeof(sarki_a32) << layout->hint_bits, sizeof(sarki_a32)},
         {layout->scan_refs, refs * sizeof(uint32_t), sizeof(uint32_t)},
+        {layout->reporters, layout->reporter_count * sizeof(sarki_reporter), 8},
         {layout->histograms, kinds * sizeof(sarki_histogram), 8},
-        {layout->baseline, sizeof(sark_cache_metrics), 8},
+        {layout->latency_baseline, kinds * sizeof(sark_cache_latency), 8},
+        {layout->baseline, sizeof(sarki_baseline), 8},
         {layout->bins, bins * sizeof(uint32_t), sizeof(uint32_t)},
         {layout->buckets, layout->bucket_count * sizeof(sarki_bucket), sizeof(sarki_bucket)}};
     memcpy(tables, all, sizeof all);
@@ -71,7 +74,7 @@ static bool tables_suffice(const sark_cache_config *config)
            (uint64_t)layout.bucket_count * SARKI_SLOTS >= config->max_entries + SARKI_SLOTS &&
            (1u << layout.hint_bits) >= config->lease_count * 4 &&
            layout.lease_spacing >= sizeof(sarki_lease) &&
-           (layout.wheel_bits == 3 || layout.wheel_bits == 6) &&
+           (layout.wheel_bits == 2 || layout.wheel_bits == 6) &&
            layout.shard_count == config->shard_count &&
            layout.lease_count == config->lease_count && layout.pin_count == config->pin_count;
 }
@@ -281,7 +284,7 @@ TEST(narrow_and_wide_tables)
     sark_cache_config small = {.max_bytes = 32 << 10}, large = {.max_bytes = 8 << 20}, full;
     CHECK(sarki_config_resolve(&small, 0, &full) == SARK_CACHE_OK);
     sarki_layout layout = sarki_layout_of(&full);
-    CHECK(layout.wheel_bits == 3 && layout.lease_spacing == sizeof(sarki_lease));
+    CHECK(layout.wheel_bits == 2 && layout.lease_spacing == sizeof(sarki_lease));
     CHECK(sarki_config_resolve(&large, 0, &full) == SARK_CACHE_OK);
     layout = sarki_layout_of(&full);
     CHECK(layout.wheel_bits == 6 && layout.lease_spacing == SARKI_LEASE_SPACING);
@@ -331,7 +334,7 @@ TEST(defaults)
     CHECK((full.shard_count & (full.shard_count - 1)) == 0);
     given.max_bytes = 20000;
     CHECK(sarki_config_resolve(&given, 0, &full) == SARK_CACHE_OK);
-    CHECK(full.lease_count == 9 && full.max_entries >= 16 && full.shard_count == 1);
+    CHECK(full.lease_count == 4 && full.max_entries >= 16 && full.shard_count == 1);
     CHECK(sarki_config_resolve(NULL, 1 << 20, &full) == SARK_CACHE_OK);
     CHECK(full.max_bytes == 1 << 20);
 }

@@ -187,7 +187,7 @@ static inline uintptr_t sarki_thread_id() { return (rl::thread_index() + 1) * 40
 static inline int64_t sarki_coarse_ns() { return model_now_ns; }
 static inline int64_t sarki_fine_ns() { return model_now_ns; }
 static inline uint64_t sarki_coarse_tick_ns() { return 1000000; }
-static inline uint64_t sarki_counter() { return model_counter += 16; }
+static inline uint64_t sarki_counter() { return model_counter += 32; }
 static inline int sarki_counter_shift() { return 0; }
 static inline bool sarki_random(void *bytes, size_t count)
 {
