@@ -220,6 +220,19 @@ SARK_CACHE_API sark_cache_status sark_cache_create_in(sark_cache **cache_out,
    Returns OK; BUSY inside one of the cache's callbacks or while pins are out: nothing happened. */
 SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache);
 
+/* fork. A process that forks while other threads use the cache calls prepare before, parent after
+   it in itself, and child after it in the child, from the thread that forks; pthread_atfork may.
+   The child goes on with a copy of its own. Calls that were under way in other threads have not
+   happened there: what they removed is not reported again, and their memory is free. Pins that were
+   out stay out. There is no cleanup thread in the child, which the metrics tell. Without these
+   calls the child must not use the cache, but for a destroy where no other thread was in a call.
+   cache  NULL: nothing happens
+   Threads: prepare waits until no call holds a lock; calls of other threads wait until parent, but
+   hits do not. child takes time in proportion to the number of entries. */
+SARK_CACHE_API void sark_cache_fork_prepare(sark_cache *cache);
+SARK_CACHE_API void sark_cache_fork_parent(sark_cache *cache);
+SARK_CACHE_API void sark_cache_fork_child(sark_cache *cache);
+
 /* The configuration in force, with the defaults filled in (not the hash seed, which stays secret).
    Returns OK, BAD_ARGUMENT. */
 SARK_CACHE_API sark_cache_status sark_cache_get_config(const sark_cache *cache,
@@ -467,6 +480,8 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    >>check     every invariant, by number
    >>layout    from a configuration to a region
    >>life      create and destroy
+   >>fork      a child process that goes on with a copy
+   >>texts     what statuses mean
 
    How it hangs together. The region holds tables and an arena; an entry is a block of the arena,
    named by a 32-bit reference. The index maps hashes to references and is read without a lock: a
@@ -1139,6 +1154,11 @@ static bool sarki_random(void *bytes, size_t count)
     if (file >= 0) close(file);
     errno = errno_before;
     return filled == count;
+}
+
+static inline int64_t sarki_process_id(void)
+{
+    return (int64_t)getpid();
 }
 
 typedef pthread_t sarki_thread;
@@ -2811,6 +2831,7 @@ struct sark_cache {
     sark_cache_latency *latency_baseline; /* of each kind, as the histograms */
     sarki_reporter *reporters;   /* NULL: there is no callback */
     uint32_t reporter_count;
+    int64_t process_id; /* of the process that created it, or of the child after a fork */
     sarki_index index;
     sarki_leases leases;
 
@@ -3060,7 +3081,8 @@ static void sarki_retired_collect(sark_cache *cache)
 /* ---- >>report --------------------------------------------------------------------------------
 
    Purpose. Removal callbacks: each removed entry is reported once, when no lock is held, by the
-   thread that removed it, and retired after that.
+   thread that removed it, and retired after that. A call that reports has no block or place in its
+   hands that is not in the index (>>fork).
 
    A call collects what it removes in its frame, and flushes it. A thread inside a callback is
    found in a small table; what its calls remove goes to the frame of the outermost one, which
@@ -4820,8 +4842,10 @@ static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query 
     write.own.query = &write.query;
     write.own.keep = true;
     write.ref = sarki_room_take(cache, granules, &write.own, &write.frame);
-    sarki_frame_flush(cache, &write.frame);
-    if (!write.ref) return SARK_CACHE_BUSY;
+    if (!write.ref) {
+        sarki_frame_flush(cache, &write.frame);
+        return SARK_CACHE_BUSY;
+    }
     sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query->tag)];
     sarki_shard_lock(shard);
     sarki_present present = sarki_look_locked(cache, query);
@@ -4840,6 +4864,7 @@ static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query 
     }
     sarki_shard_unlock(shard);
     if (!fits) sarki_memory_give_back(cache, write.ref);
+    sarki_frame_flush(cache, &write.frame);
     return present.ref && !present.expired ? SARK_CACHE_OK : SARK_CACHE_MISS;
 }
 
@@ -5907,6 +5932,7 @@ static sark_cache *sarki_build(const sark_cache_config *config, void *memory,
         return NULL;
     }
     sarki_stamps_create(cache);
+    cache->process_id = sarki_process_id();
     *status = SARK_CACHE_OK;
     return cache;
 }
@@ -5994,7 +6020,10 @@ SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache)
     if (!cache) return SARK_CACHE_OK;
     if (cache->closing || sarki_frame_outer(cache) || sarki_pins_are_out(cache))
         return sarki_refuse(cache, SARK_CACHE_BUSY);
-    sarki_cleaner_stop(&cache->cleaner);
+    if (cache->process_id == sarki_process_id())
+        sarki_cleaner_stop(&cache->cleaner);
+    else /* a fork without the calls: that thread is not here, nor who waits for a lock */
+        sarki_locks_create(cache);
     cache->closing = true;
     sarki_remove_all(cache, SARK_CACHE_DESTROYED);
     sark_cache_config config = cache->config;
@@ -6011,6 +6040,151 @@ SARK_CACHE_API sark_cache_status sark_cache_get_config(const sark_cache *cache,
     *config = cache->config;
     return SARK_CACHE_OK;
 }
+
+/* ---- >>fork ----------------------------------------------------------------------------------
+
+   Purpose. A child process goes on with its copy of the cache. prepare takes all locks, so that no
+   structure is copied half changed (the one exception to "never two shard locks"). What other
+   threads were about in between is undone in the child, where they are not: places and blocks of
+   inserts under way, turns, leases, rows of reporters, removed entries that they had not reported.
+
+   Bounds. child looks once at each block of the arena.
+
+   Given up. A pin of another thread is not told from one whose token the child has, and stays. */
+
+SARK_CACHE_API void sark_cache_fork_prepare(sark_cache *cache)
+{
+    if (!cache) return;
+    sarki_lock(&cache->cleaner.mutex);
+    sarki_lock(&cache->metrics_mutex);
+    sarki_lock(&cache->room.mutex);
+    for (uint32_t i = 0; i < cache->shard_count; i++) sarki_shard_lock(&cache->shards[i]);
+    sarki_lock(&cache->memory.mutex);
+}
+
+SARK_CACHE_API void sark_cache_fork_parent(sark_cache *cache)
+{
+    if (!cache) return;
+    sarki_unlock(&cache->memory.mutex);
+    for (uint32_t i = cache->shard_count; i-- > 0;) sarki_shard_unlock(&cache->shards[i]);
+    sarki_unlock(&cache->room.mutex);
+    sarki_unlock(&cache->metrics_mutex);
+    sarki_unlock(&cache->cleaner.mutex);
+}
+
+/* Whether a block is that of an entry in the index. What it says of its hash may be anything. */
+static bool sarki_fork_is_indexed(const sark_cache *cache, uint32_t ref)
+{
+    const sarki_index *index = &cache->index;
+    uint32_t b = sarki_index_home(index, sarki_entry_of(cache, ref)->hash);
+    for (uint32_t hops = 0; hops < index->bucket_count; hops++) {
+        const sarki_bucket *bucket = &index->buckets[b];
+        for (uint32_t slot = 0; slot < SARKI_SLOTS; slot++) /* order: R5 no other thread is here */
+            if (sarki_load32_relaxed(&bucket->a_refs[slot]) == ref) return true;
+        if (sarki_load32_relaxed(&bucket->a_overflow) == 0) return false; /* order: R5 */
+        b = sarki_index_next(index, b);
+    }
+    return false;
+}
+
+static bool sarki_fork_is_pinned(const sark_cache *cache, uint32_t ref)
+{
+    for (uint32_t i = 0; i < cache->leases.pin_count; i++)
+        if (sarki_pin_block_locked(&cache->leases.pins[i]) == ref) return true;
+    return false;
+}
+
+/* Whether the calling thread, inside a callback, is to report an entry yet, or does so now. */
+static bool sarki_fork_is_reported(sark_cache *cache, uint32_t ref)
+{
+    const sarki_frame *frame = sarki_frame_outer(cache);
+    if (!frame) return false;
+    for (uint32_t i = 0; i < cache->reporter_count; i++) /* order: R5 no other thread is here */
+        if (sarki_load32_relaxed(&cache->reporters[i].a_ref) == ref) return true;
+    for (uint32_t at = frame->removed.head; at; at = sarki_entry_of(cache, at)->recency.next) {
+        if (at == ref) return true;
+        if (at == frame->removed.tail) return false;
+    }
+    return false;
+}
+
+/* Frees the blocks that nobody here knows of; a pinned one retires. */
+static void sarki_fork_sweep(sark_cache *cache)
+{
+    sarki_arena *arena = &cache->memory.arena;
+    for (uint32_t ref = arena->first, next; ref < arena->end; ref = next) {
+        bool is_free = (sarki_block(arena, ref)[0] & SARKI_BLOCK_FREE) != 0;
+        next = ref + sarki_block_size(arena, ref);
+        if (is_free || sarki_fork_is_indexed(cache, ref) || sarki_fork_is_reported(cache, ref))
+            continue;
+        if (sarki_fork_is_pinned(cache, ref)) {
+            sarki_stack_push(cache, &cache->shards->retired, ref);
+            continue;
+        }
+        if (sarki_block(arena, next)[0] & SARKI_BLOCK_FREE) next += sarki_block_size(arena, next);
+        sarki_residents_empty(&cache->leases, ref); /* H2 */
+        sarki_arena_release(arena, ref);
+    }
+}
+
+/* Nobody is in the middle of a hit: a busy word keeps what it names, which is marked, as its stamp
+   may be the later one (H1). */
+static void sarki_fork_word(const sarki_leases *leases, sarki_a64 *a_word)
+{
+    uint64_t word = sarki_load64_relaxed(a_word); /* order: R5 no other thread is here */
+    uint32_t ref = sarki_word_ref(word);
+    if (!ref || ((uint32_t)word & 3u) == SARKI_WORD_RESIDENT) return;
+    /* order: R5 */
+    sarki_or64_seq_cst(&sarki_entry_at(leases->region, ref)->a_stamp, SARKI_MARKED);
+    sarki_store64_relaxed(a_word, sarki_word_of(word, ref, SARKI_WORD_RESIDENT)); /* order: R5 */
+}
+
+static void sarki_fork_leases(const sarki_leases *leases)
+{
+    for (uint32_t i = 0; i < leases->lease_count; i++) {
+        sarki_lease *lease = sarki_lease_at(leases, i);
+        sarki_store32_relaxed(&lease->a_ref, 0); /* order: R5 no other thread is here */
+        for (uint32_t way = 0; leases->has_residents && way < SARKI_RESIDENT_WAYS; way++)
+            sarki_fork_word(leases, &sarki_residents_of(lease)->a_words[way]);
+    }
+}
+
+/* Gives back the rows of threads inside callbacks, but the calling thread's own. */
+static void sarki_fork_reporters(sark_cache *cache)
+{
+    for (uint32_t i = 0; i < cache->reporter_count; i++) {
+        sarki_reporter *reporter = &cache->reporters[i];
+        /* order: R5 no other thread is here */
+        if (sarki_loadword_relaxed(&reporter->a_thread) == sarki_thread_id()) continue;
+        sarki_store32_relaxed(&reporter->a_ref, 0);      /* order: R5 no other thread is here */
+        sarki_storeword_release(&reporter->a_thread, 0); /* order: R5 */
+    }
+}
+
+SARK_CACHE_API void sark_cache_fork_child(sark_cache *cache)
+{
+    if (!cache) return;
+    sark_cache_fork_parent(cache);
+    sarki_locks_create(cache); /* anew: in the copies others may wait */
+    cache->process_id = sarki_process_id();
+    cache->cleaner.running = false;
+    cache->room.next_ticket = cache->room.serving = 0;
+    sarki_store32_relaxed(&cache->room.a_waiting, 0);       /* order: R5 no other thread is here */
+    sarki_store32_relaxed(&cache->memory.a_turn_taken, 0);  /* order: R5 */
+    for (uint32_t i = 0; i < cache->shard_count; i++) {
+        sarki_shard *shard = &cache->shards[i];
+        sarki_store32_relaxed(&shard->a_held, 0); /* order: R5 */
+        sarki_stack_take(&shard->retired);
+        sarki_stack_take(&shard->spares);
+        sarki_spares_publish(cache, shard);
+    }
+    sarki_fork_leases(&cache->leases);
+    sarki_fork_reporters(cache);
+    sarki_fork_sweep(cache);
+    sarki_store32_relaxed(&cache->a_count, (uint32_t)sarki_entries(cache)); /* order: R5 */
+}
+
+/* ---- >>texts --------------------------------------------------------------------------------- */
 
 SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 {

@@ -183,6 +183,7 @@ static inline void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex,
 {
     model_of(*condition).wait(model_of(*mutex), $);
 }
+static inline int64_t sarki_process_id() { return 1; }
 static inline uintptr_t sarki_thread_id() { return (rl::thread_index() + 1) * 4096u; }
 static inline int64_t sarki_coarse_ns() { return model_now_ns; }
 static inline int64_t sarki_fine_ns() { return model_now_ns; }
