@@ -75,6 +75,7 @@
    BUILDING
 
    SARK_CACHE_IMPLEMENTATION   in one C file: the code as well as the declarations
+   SARK_CACHE_STATIC           beside it: a private copy, whose functions are static
    SARK_CACHE_API              attributes of the public functions; default: extern
    Compile that file with -std=gnu11, or -std=c11 -D_POSIX_C_SOURCE=200809L, and -pthread. The
    declarations alone need neither, and serve C++ too. */
@@ -86,9 +87,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifndef SARK_CACHE_API
+#if !defined(SARK_CACHE_API) && defined(SARK_CACHE_STATIC)
+#define SARK_CACHE_API static __attribute__((unused))
+#elif !defined(SARK_CACHE_API)
 #define SARK_CACHE_API extern
 #endif
+
+#define SARK_CACHE_VERSION_MAJOR 0
+#define SARK_CACHE_VERSION_MINOR 3
+#define SARK_CACHE_VERSION_PATCH 0
+#define SARK_CACHE_VERSION \
+    (SARK_CACHE_VERSION_MAJOR * 10000 + SARK_CACHE_VERSION_MINOR * 100 + SARK_CACHE_VERSION_PATCH)
 
 #ifdef __cplusplus
 extern "C" {
@@ -125,6 +134,10 @@ typedef enum sark_cache_status {
     SARK_CACHE_NOT_INTEGER = -21,       /* increment: the value has not 8 bytes */
     SARK_CACHE_OVERFLOW = -22           /* increment: the sum is out of range */
 } sark_cache_status;
+
+/* SARK_CACHE_VERSION of the file that holds the implementation: another number than the caller's
+   own means that the two were compiled from different headers. */
+SARK_CACHE_API int sark_cache_version(void);
 
 /* One sentence about a status, for logs. Never NULL. Threads: any. */
 SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status);
@@ -481,7 +494,7 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    >>layout    from a configuration to a region
    >>life      create and destroy
    >>fork      a child process that goes on with a copy
-   >>texts     what statuses mean
+   >>words     the version, and what statuses mean
 
    How it hangs together. The region holds tables and an arena; an entry is a block of the arena,
    named by a 32-bit reference. The index maps hashes to references and is read without a lock: a
@@ -6184,7 +6197,12 @@ SARK_CACHE_API void sark_cache_fork_child(sark_cache *cache)
     sarki_store32_relaxed(&cache->a_count, (uint32_t)sarki_entries(cache)); /* order: R5 */
 }
 
-/* ---- >>texts --------------------------------------------------------------------------------- */
+/* ---- >>words --------------------------------------------------------------------------------- */
+
+SARK_CACHE_API int sark_cache_version(void)
+{
+    return SARK_CACHE_VERSION;
+}
 
 SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 {

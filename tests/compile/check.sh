@@ -59,6 +59,12 @@ in_c() {
     check "$compiler: public functions with an attribute" "$compiler" -std=c11 $posix $strict -O1 \
         -pthread -I. '-DSARK_CACHE_API=extern __attribute__((visibility("hidden")))' \
         $here/implementation.c $here/consumer.c -o "$scratch/consumer_hidden"
+    check "$compiler: the other unit of private copies" "$compiler" -std=c11 $posix $strict -O1 \
+        -pthread -I. -Dmain=other_main -Wno-missing-prototypes -c $here/consumer.c \
+        -o "$scratch/other.o"
+    check "$compiler: private copies link" "$compiler" -std=c11 $posix $strict -O1 -pthread -I. \
+        $here/private.c $here/implementation.c "$scratch/other.o" -o "$scratch/private"
+    check "$compiler: private copies run" "$scratch/private"
     check "$compiler: bare C11 stops with one clear sentence" stops_without_posix "$compiler"
     check "$compiler: no macro is left behind" leaves_no_macro "$compiler"
 }
