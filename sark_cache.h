@@ -64,8 +64,9 @@
    TTLs are milliseconds from the call that sets them. Deadlines are taken from the precise
    clock, and compared with the coarse one, near the deadline with the precise one: an entry is
    never lost before its deadline, and never returned after it plus one tick of the coarse clock
-   (metric clock_tick_us). With a clock of your own (config.clock) both are that clock. When a
-   clock fails, entries with a deadline are misses.
+   (metric clock_tick_us). Time asleep counts; after a sleep it may take a tick and 10 ms until
+   that is seen. With a clock of your own (config.clock) both are that clock. When a clock fails,
+   entries with a deadline are misses.
 
    ERRORS
 
@@ -557,6 +558,9 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    it was seen to lag by nearly four, so far more, as it only costs a look at the precise clock. */
 #define SARKI_COARSE_LAG_TICKS 16
 
+/* So often, in nanoseconds, it is read how long the machine has been asleep. */
+#define SARKI_ASLEEP_EVERY_NS 10000000
+
 #define SARKI_NONE UINT64_MAX  /* a bound: there is nothing */
 #define SARKI_NEVER INT64_MAX  /* a deadline: none */
 #define SARKI_MAX_SHARDS 256u
@@ -645,6 +649,8 @@ static inline uint64_t sarki_mix(uint64_t value)
         | in a word, then load of the mark    | mark, then scan        |   the reader marks again
    E13  | release store of a resident word    | acquire load, and swap | the private stamp is that
         |                                     |   to empty             |   of the last hit
+   E14  | release store of when the time      | load of it             | that time is as new
+        | asleep was read                     |                        |
 
    Given up. No free-standing fences: ThreadSanitizer does not model them. No read-modify-write
    below 32 bits: some targets call a library for those. Where 64-bit atomics are not lock-free a
@@ -943,6 +949,13 @@ static inline uint64_t sarki_add64_relaxed(sarki_a64 *cell, uint64_t value)
 #define SARKI_CLOCK_COARSE CLOCK_MONOTONIC
 #endif
 
+/* The clock that goes on while the machine is asleep. */
+#ifdef CLOCK_BOOTTIME
+#define SARKI_CLOCK_BOOT CLOCK_BOOTTIME
+#else
+#define SARKI_CLOCK_BOOT CLOCK_MONOTONIC
+#endif
+
 /* Asks for a cache line that will be needed soon. Without the empty statement GCC takes a function
    that only prefetches for one without effect, and drops its calls. */
 static inline void sarki_prefetch(const void *address)
@@ -1079,9 +1092,23 @@ static inline int64_t sarki_coarse_ns(void)
     return sarki_clock_ns(SARKI_CLOCK_COARSE);
 }
 
+/* The precise time, that asleep included. */
 static inline int64_t sarki_fine_ns(void)
 {
-    return sarki_clock_ns(CLOCK_MONOTONIC);
+    return sarki_clock_ns(SARKI_CLOCK_BOOT);
+}
+
+/* How long the machine has been asleep: the difference of two clocks that are read one after the
+   other, so rather too little, and the most of three readings. -1: a clock fails. */
+static int64_t sarki_asleep_ns(void)
+{
+    int64_t most = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        int64_t boot = sarki_clock_ns(SARKI_CLOCK_BOOT), awake = sarki_clock_ns(CLOCK_MONOTONIC);
+        if (boot < 0 || awake < 0) return -1;
+        if (boot - awake > most) most = boot - awake;
+    }
+    return most;
 }
 
 /* Waits at most wait_ms; returns early where the clock fails. */
@@ -1866,6 +1893,9 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, char *slots, siz
    Invariants. T1 the stamps that one lease slot (to one thread) or one shard hands out grow
    strictly; a hit takes longer than their least distance, so that none runs ahead of the time.
 
+   A counter that went back (a virtual machine that moved, a resume) is found by the next insert
+   into a shard whose last stamp is far above; from then on all add an offset.
+
    Given up. Threads whose slots have equal bits do not see each other in a stamp. Two threads that
    touch entries less than a microsecond apart may be seen in either order. A reader that is stopped
    between reading its stamp and storing it may set the entry back to that moment, its mark
@@ -1877,9 +1907,13 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, char *slots, siz
 #define SARKI_STAMP_SLOT ((uint64_t)28)
 #define SARKI_STAMP_STEP ((uint64_t)32)
 
+/* So far, in units, a counter may be behind a stamp of another processor: 1 to 4 ms. */
+#define SARKI_STAMP_SKEW ((uint64_t)1 << 24)
+
 typedef struct sarki_stamps {
     int shift; /* of the processor's counter; -1: use a_count */
     sarki_a64 a_count;
+    sarki_a64 a_offset; /* added to the processor's counter; only grows */
 } sarki_stamps;
 
 /* A stamp without what stands below it: the key of an entry in the order of recency. */
@@ -1890,7 +1924,9 @@ static inline uint64_t sarki_stamp_key(uint64_t stamp)
 
 static inline uint64_t sarki_stamp_now(sarki_stamps *stamps)
 {
-    if (stamps->shift >= 0) return sarki_stamp_key(sarki_counter() << stamps->shift);
+    if (stamps->shift >= 0)
+        return sarki_stamp_key((sarki_counter() << stamps->shift) +
+                               sarki_load64_relaxed(&stamps->a_offset)); /* order: R1 */
     /* order: R1, unique by itself */
     return sarki_add64_relaxed(&stamps->a_count, SARKI_STAMP_STEP) + SARKI_STAMP_STEP;
 }
@@ -1910,6 +1946,17 @@ static inline uint64_t sarki_stamp_next(sarki_stamps *stamps, sarki_a64 *a_last)
     uint64_t stamp = sarki_max64(sarki_stamp_now(stamps), last + SARKI_STAMP_STEP);
     sarki_store64_relaxed(a_last, stamp); /* order: R2, R4 as above */
     return stamp;
+}
+
+/* Raises the offset where the counter is far below a stamp that was given before. */
+static void sarki_stamps_mend(sarki_stamps *stamps, const sarki_a64 *a_last)
+{
+    uint64_t last = sarki_load64_relaxed(a_last);            /* order: R4 the shard's lock */
+    uint64_t offset = sarki_load64_relaxed(&stamps->a_offset); /* order: R3 the swap */
+    uint64_t now = sarki_stamp_now(stamps);
+    if (SARKI_LIKELY(last <= now + SARKI_STAMP_SKEW) || stamps->shift < 0) return;
+    sarki_cas64_relaxed(&stamps->a_offset, offset, /* order: R1; else another has raised it */
+                        offset + (last - now) / SARKI_STAMP_STEP * SARKI_STAMP_STEP);
 }
 
 /* What a hit does: the stamp becomes the entry's last access, unless that is later already. */
@@ -2849,6 +2896,8 @@ struct sark_cache {
     sarki_leases leases;
 
     SARKI_SET_APART sarki_stamps stamps;
+    sarki_a64 a_asleep_ns;      /* how long the machine has been asleep since boot */
+    sarki_a64 a_asleep_read_ns; /* when that was read, by the coarse clock */
     sarki_a32 a_uses_deadlines; /* an entry had a deadline once */
 
     SARKI_SET_APART sarki_a32 a_count; /* places taken: entries in the index, inserts under way */
@@ -2891,10 +2940,30 @@ static inline sarki_a64 *sarki_next_deadline_of(const sark_cache *cache, const s
     return &cache->a_next_deadlines[shard - cache->shards];
 }
 
+/* Reads anew how long the machine has been asleep. */
+SARKI_COLD void sarki_asleep_read(sark_cache *cache, int64_t now_ns)
+{
+    int64_t asleep_ns = sarki_asleep_ns();
+    if (asleep_ns < 0) return;
+    sarki_store64_relaxed(&cache->a_asleep_ns, (uint64_t)asleep_ns);     /* order: E14 */
+    sarki_store64_release(&cache->a_asleep_read_ns, (uint64_t)now_ns); /* order: E14 */
+}
+
+/* The coarse clock with the time asleep, which it lacks. No coarse clock has it. */
+static inline int64_t sarki_coarse_boot_ns(sark_cache *cache)
+{
+    int64_t now_ns = sarki_coarse_ns();
+    if (now_ns < 0) return -1;
+    int64_t read_ns = (int64_t)sarki_load64_seq_cst(&cache->a_asleep_read_ns); /* order: E14 */
+    if (!SARKI_LIKELY(now_ns - read_ns < SARKI_ASLEEP_EVERY_NS)) sarki_asleep_read(cache, now_ns);
+    return now_ns + (int64_t)sarki_load64_relaxed(&cache->a_asleep_ns); /* order: E14 */
+}
+
 /* The time, in the clock's unit, at the coarse clock's resolution; -1: the clock failed. */
 static inline int64_t sarki_now(const sark_cache *cache)
 {
-    if (!cache->config.clock.now_ms) return sarki_coarse_ns();
+    if (!cache->config.clock.now_ms)
+        return sarki_coarse_boot_ns((sark_cache *)(uintptr_t)cache);
     int64_t now = cache->config.clock.now_ms(cache->config.clock.context);
     return now < 0 ? -1 : now;
 }
@@ -3391,6 +3460,7 @@ static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint3
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
     sarki_a64 *a_oldest = sarki_oldest_of(cache, shard);
+    sarki_stamps_mend(&cache->stamps, &shard->a_last_stamp);
     uint64_t stamp = sarki_stamp_next(&cache->stamps, &shard->a_last_stamp);
     sarki_init64(&entry->a_stamp, stamp | SARKI_PLACED);
     entry->version_low = (uint32_t)++shard->last_version;

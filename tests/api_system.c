@@ -17,6 +17,7 @@ static struct {
     bool real_clock;           /* else: fine_ns, and coarsely the last multiple of tick_ns */
     bool fine_fails, coarse_fails, resolution_fails;
     int64_t fine_ns, tick_ns;
+    int64_t asleep_ns;         /* that the clock of the time since boot is ahead */
     int64_t lag_ns;            /* of the coarse clock, beyond that; some kernels let it */
     bool open_fails, thread_fails, calloc_fails;
     int read_error;            /* errno of each read; 0: it works */
@@ -35,11 +36,12 @@ static int fake_fails(int error)
 
 static int fake_clock_gettime(clockid_t clock, struct timespec *time)
 {
-    bool fine = clock == CLOCK_MONOTONIC;
+    bool fine = clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME;
     if (fine ? fake.fine_fails : fake.coarse_fails) return fake_fails(EINVAL);
     if (fake.real_clock) return clock_gettime(clock, time);
     int64_t now_ns = fake.fine_ns;
     if (!fine) now_ns -= now_ns % fake.tick_ns + fake.lag_ns;
+    if (clock == CLOCK_BOOTTIME) now_ns += fake.asleep_ns;
     time->tv_sec = (time_t)(now_ns / 1000000000);
     time->tv_nsec = (long)(now_ns % 1000000000);
     return 0;
@@ -384,6 +386,38 @@ TEST(never_early_and_a_tick_late_at_most)
 }
 
 /* An entry that has expired by the precise clock goes first, though the coarse one lags. */
+/* Only the clock of the time since boot goes on while the machine is asleep. Readers notice within
+   10 ms and a tick; what reads the precise clock notices at once. */
+TEST(time_asleep_counts)
+{
+    for (int64_t asleep_s = 1; asleep_s <= 1000; asleep_s *= 10) {
+        fake_reset();
+        int64_t second_ns = 1000000000, ttl_ms = asleep_s * 1000;
+        sark_cache_config config = {.max_entries = 100};
+        sark_cache *cache = support_create(&config);
+        REQUIRE(cache != NULL);
+        CHECK(put(cache, "short", "v", ttl_ms) == SARK_CACHE_OK);
+        CHECK(put(cache, "long", "w", ttl_ms + 1000) == SARK_CACHE_OK);
+        CHECK(get_is(cache, "short", "v") && get_is(cache, "long", "w"));
+        fake.asleep_ns += asleep_s * second_ns;
+        CHECK(ttl_of(cache, "long") == 1000);
+        pass_ns(10000000 + fake.tick_ns);
+        CHECK(get_is(cache, "short", NULL) && get_is(cache, "long", "w"));
+        CHECK(sark_cache_cleanup_expired(cache, 0) == 1);
+        CHECK(put(cache, "new", "x", 500) == SARK_CACHE_OK);
+        fake.asleep_ns += second_ns / 4;
+        pass_ns(10000000 + fake.tick_ns);
+        CHECK(get_is(cache, "new", "x") && get_is(cache, "long", "w"));
+        fake.asleep_ns += second_ns / 4;
+        pass_ns(10000000 + fake.tick_ns);
+        CHECK(get_is(cache, "new", NULL) && get_is(cache, "long", "w"));
+        fake.asleep_ns += second_ns / 2;
+        pass_ns(10000000 + fake.tick_ns);
+        CHECK(get_is(cache, "long", NULL));
+        FINISH(cache);
+    }
+}
+
 TEST(the_coarse_clock_costs_no_live_entry_its_place)
 {
     fake_reset();
@@ -513,6 +547,7 @@ int main(void)
     RUN(no_clock_at_creation);
     RUN(clocks_that_fail);
     RUN(never_early_and_a_tick_late_at_most);
+    RUN(time_asleep_counts);
     RUN(the_coarse_clock_costs_no_live_entry_its_place);
     RUN(errno_is_left_alone);
     RUN(errno_is_left_alone_at_creation_and_destruction);
