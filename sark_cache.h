@@ -5381,7 +5381,7 @@ static void sarki_metrics_collect(const sark_cache *cache, sark_cache_metrics *m
 /* Takes the baseline off the counts, which stand first in the struct. */
 static void sarki_metrics_subtract(const sark_cache *cache, sark_cache_metrics *metrics)
 {
-    static const sark_cache_latency none;
+    static const sark_cache_latency none = {0, 0, 0, 0, 0, 0, {0}};
     const sarki_baseline *baseline = cache->baseline;
     const sark_cache_latency *before = cache->latency_baseline;
     uint64_t counts[sizeof baseline->counts / sizeof baseline->counts[0]];
