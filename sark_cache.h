@@ -5761,8 +5761,11 @@ static sarki_layout sarki_layout_of(const sark_cache_config *config)
 {
     sarki_layout layout;
     uint64_t at = sizeof(sark_cache);
-    bool wide = config->max_bytes / config->shard_count >= SARKI_WIDE_SHARD_BYTES;
     bool spaced = config->max_bytes / config->lease_count >= SARKI_SPACED_LEASE_BYTES;
+    uint64_t lease_spacing = spaced ? SARKI_LEASE_SPACING : sizeof(sarki_lease);
+    /* of what the leases leave: many may take most of a region that is large enough otherwise */
+    bool wide = config->max_bytes >= config->lease_count * lease_spacing +
+                                         config->shard_count * (uint64_t)SARKI_WIDE_SHARD_BYTES;
     uint32_t arena_granules = (uint32_t)(config->max_bytes / SARKI_GRANULE);
     layout.shard_count = config->shard_count;
     layout.lease_count = config->lease_count;
@@ -5774,7 +5777,7 @@ static sarki_layout sarki_layout_of(const sark_cache_config *config)
             ? 0
             : (uint32_t)sarki_max64(1, sarki_min64(config->max_bytes / SARKI_REPORTER_BYTES,
                                                    SARKI_REPORTERS));
-    layout.lease_spacing = spaced ? SARKI_LEASE_SPACING : sizeof(sarki_lease);
+    layout.lease_spacing = (size_t)lease_spacing;
     /* 1.6 slots an entry; one bucket more, so that rounding never fills the index */
     layout.bucket_count = (uint32_t)(config->max_entries * 16 / (SARKI_SLOTS * 10) + 2);
     size_t slots = (size_t)layout.shard_count * sarki_wheel_slots(layout.wheel_bits);
