@@ -5865,9 +5865,13 @@ static sark_cache_status sarki_config_resolve(const sark_cache_config *given, ui
     if (config->max_entries == 0) sarki_config_entries(config);
     if (region_bytes == 0 && given && given->max_bytes == 0 && given->max_entries > 0)
         config->max_bytes = (size_t)sarki_max64(config->max_bytes, sarki_bytes_needed(config));
+    uint32_t least_leases = config->lease_count > 0 ? config->lease_count : 2;
     sarki_config_fill(config);
-    if (sarki_layout_bytes(config, SARKI_MIN_ARENA_BYTES) > config->max_bytes)
-        return SARK_CACHE_BAD_MAX_BYTES;
+    /* by default fewer leases, so that no region is too small if a smaller one is not */
+    while (sarki_layout_bytes(config, SARKI_MIN_ARENA_BYTES) > config->max_bytes) {
+        if (config->lease_count <= least_leases) return SARK_CACHE_BAD_MAX_BYTES;
+        config->lease_count--;
+    }
     return SARK_CACHE_OK;
 }
 
