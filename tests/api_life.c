@@ -6,7 +6,7 @@
 #include "test.h"
 #include "support.h"
 
-#define REGION_BYTES (1u << 20)
+#define REGION_BYTES (2u << 20)
 #define GUARD_BYTES 256u
 #define GUARD 0xA5
 

@@ -496,7 +496,7 @@ TEST(one_victim_for_memory_and_a_place)
         sark_cache *cache = support_create(&config);
         REQUIRE(cache != NULL);
         for (const char *key = "abc"; *key; key++)
-            CHECK(sark_cache_set(cache, key, 1, filler, REGION_BYTES / 5 * 2, 0) == SARK_CACHE_OK);
+            CHECK(sark_cache_set(cache, key, 1, filler, REGION_BYTES / 8 * 3, 0) == SARK_CACHE_OK);
         sark_cache_metrics metrics = metrics_of(cache);
         CHECK(metrics.evictions_for_bytes == 1 && metrics.evictions_for_entries == 0);
         CHECK(sark_cache_size(cache) == 2);
