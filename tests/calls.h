@@ -3,7 +3,8 @@
 
    Two nets: the names are macros while the header is compiled, which works everywhere; and with
    glibc and no sanitizer the program's own malloc, calloc, realloc, free, mmap and munmap stand
-   in for libc's, so that what libc calls on the cache's behalf counts too. */
+   in for libc's, so that what libc calls on the cache's behalf counts too. Not where TEST_STATIC
+   is defined: a static libc brings its own. */
 
 #ifndef SARK_TEST_CALLS_H
 #define SARK_TEST_CALLS_H
@@ -24,12 +25,13 @@
 
 #include "threads.h"
 
-static _Atomic(uint64_t) calls_memory; /* malloc and its kin, free, mmap, munmap, brk */
-static _Atomic(uint64_t) calls_locks;  /* taking or waiting for a pthread lock */
+/* Words: some targets have no atomics of 64 bits but in a library. */
+static _Atomic(size_t) calls_memory; /* malloc and its kin, free, mmap, munmap, brk */
+static _Atomic(size_t) calls_locks;  /* taking or waiting for a pthread lock */
 
 #define CALLS_NOTE(counter) atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)
 
-#if defined(__GLIBC__) && defined(__LP64__) && !TEST_SANITIZED
+#if defined(__GLIBC__) && defined(__LP64__) && !TEST_SANITIZED && !defined(TEST_STATIC)
 #define CALLS_OWN_SYMBOLS 1
 
 extern void *__libc_malloc(size_t bytes);

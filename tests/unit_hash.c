@@ -127,7 +127,7 @@ static size_t binary_key(uint32_t number, unsigned char *key)
 
 static size_t short_key(uint32_t number, unsigned char *key)
 {
-    memcpy(key, &number, sizeof number);
+    for (uint32_t i = 0; i < 3; i++) key[i] = (unsigned char)(number >> 8 * i);
     return 3; /* 2^24 keys, all that are needed */
 }
 
