@@ -5707,7 +5707,8 @@ typedef struct sarki_layout {
 static sark_cache_status sarki_config_check(const sark_cache_config *config)
 {
     if (config->max_entries > (uint64_t)1 << 31) return SARK_CACHE_BAD_MAX_ENTRIES;
-    if (config->max_bytes > SARKI_MAX_BYTES) return SARK_CACHE_BAD_MAX_BYTES;
+    uint64_t max_bytes = config->max_bytes; /* wider than some sizes, or gcc says "always false" */
+    if (max_bytes > SARKI_MAX_BYTES) return SARK_CACHE_BAD_MAX_BYTES;
     if (config->default_ttl_ms < 0) return SARK_CACHE_BAD_DEFAULT_TTL;
     if (config->ttl_jitter_percent > 100) return SARK_CACHE_BAD_TTL_JITTER;
     uint32_t shards = config->shard_count, leases = config->lease_count;
