@@ -15,8 +15,16 @@ JOBS   := 2
 TRACES :=
 
 # What `make test` needs beyond make and a C compiler, as Debian names it.
+# Not gcc-multilib: it removes the compilers for other targets.
 PACKAGES := gcc g++ clang libclang-rt-dev libstb-dev zlib1g-dev relacy-dev universal-ctags \
-            cppcheck strace
+            cppcheck strace musl-tools qemu-user \
+            gcc-i686-linux-gnu libc6-dev-i386-cross \
+            gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+            gcc-arm-linux-gnueabi libc6-dev-armel-cross \
+            gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+            gcc-mips-linux-gnu libc6-dev-mips-cross \
+            gcc-riscv64-linux-gnu libc6-dev-riscv64-cross \
+            gcc-s390x-linux-gnu libc6-dev-s390x-cross
 
 # ---- Flags --------------------------------------------------------------------------------------
 

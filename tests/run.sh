@@ -98,6 +98,16 @@ add_replay() {
         tests/exact.sh $2/replay bench/traces/expected.csv bench/traces"
 }
 
+# The programs that measure no time, built for other targets.
+add_targets() {
+    local target
+    for target in $(tests/targets.sh list); do
+        add shared targets "$target" $((1800 * (scale > 100 ? scale : 100) / 100)) "
+            export SCALE=$scale
+            exec tests/targets.sh $target $build/targets"
+    done
+}
+
 # The model checker. Its programs take longest, so they come first.
 add_relacy() {
     local source name
@@ -212,6 +222,7 @@ case ${1-} in
     all)
         add_relacy
         add_checks
+        add_targets
         add_variant gcc plain 100
         add_variant clang plain 100
         add_variant gcc address 20
