@@ -1159,11 +1159,23 @@ static inline uint64_t sarki_counter(void)
     return ticks;
 }
 
+/* By how many ticks it moves on at a time: its frequency says that of the mean only. */
+static uint64_t sarki_counter_step(void)
+{
+    uint64_t least = UINT64_MAX, last = sarki_counter();
+    for (int reads = 0; reads < 1000; reads++) {
+        uint64_t now = sarki_counter();
+        if (now != last) least = now - last < least ? now - last : least;
+        last = now;
+    }
+    return least;
+}
+
 static int sarki_counter_shift(void)
 {
     uint64_t hertz;
     __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(hertz));
-    if (hertz < 20000000) return -1; /* a tick of more than 50 ns */
+    if (hertz / sarki_counter_step() < 20000000) return -1; /* steps of more than 50 ns */
     int shift = 0;
     while (hertz << shift < 4000000000u) shift++;
     return shift;
