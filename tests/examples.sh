@@ -1,25 +1,19 @@
 #!/usr/bin/env bash
 # Compiles and runs each example by the command line that its own first comment gives, in a copy of
-# the tree, and compares what it prints with what that comment promises.
+# the tree, and compares what it prints with what that comment promises. Its cc (and c++) is gcc and
+# then clang, with warnings that are errors. A file *_part.c belongs to the example that names it.
 #
 # usage: tests/examples.sh [SCRATCH]
 #   SCRATCH  a folder for the copy, default build/examples
 
 cd "$(dirname "$0")/.." || exit 1
 . tests/count.sh
+. tests/told.sh
 scratch=${1:-build/examples}
-
-# The indented lines below a heading of an example's first comment: told FILE HEADING
-told() {
-    awk -v heading="$2" '
-        index($0, "*/") { exit }
-        found && /^       / { print substr($0, 8); next }
-        found { found = 0 }
-        index($0, "   " heading) == 1 { found = 1 }
-    ' "$1"
-}
+warnings='-Wall -Wextra -Wconversion -Werror'
 
 runs_as_promised() {
+    local command promised printed
     command=$(told "$1" 'Compile and run')
     promised=$(told "$1" 'Prints:')
     if [ -z "$command" ] || [ -z "$promised" ]; then
@@ -27,7 +21,7 @@ runs_as_promised() {
         return 1
     fi
     echo "$command"
-    if ! printed=$(cd "$scratch" && timeout 60 sh -c "$command" 2>&1); then
+    if ! printed=$(run_told "$scratch" "$2 $warnings" "$3 $warnings" "$command"); then
         printf 'it failed:\n%s\n' "$printed"
         return 1
     fi
@@ -41,9 +35,11 @@ is_short() {
 rm -rf "$scratch"
 mkdir -p "$scratch/examples" || exit 1
 cp sark_cache.h "$scratch/"
-cp examples/*.c "$scratch/examples/"
-for example in examples/*.c; do
-    check "$example prints what it promises" runs_as_promised "$example"
+cp examples/* "$scratch/examples/"
+for example in examples/*; do
     check "$example has at most 80 lines" is_short "$example"
+    [[ $example == *_part.c ]] && continue
+    check "$example prints what it promises, gcc" runs_as_promised "$example" gcc g++
+    check "$example prints what it promises, clang" runs_as_promised "$example" clang clang++
 done
 summary
