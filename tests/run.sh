@@ -83,6 +83,7 @@ add_checks() {
     add shared checks lint $limit "tests/lint.sh $build/lint"
     add shared checks consumers $limit "tests/compile/check.sh $build/compile"
     add shared checks examples $limit "tests/examples.sh $build/examples"
+    add shared checks vendoring $limit tests/vendoring.sh
     add_replay '' $build '' "1 4 64"
     add_replay _without_zlib $build/without-zlib zlib= 1
 }
