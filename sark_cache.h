@@ -53,6 +53,9 @@
    longjmp, or by asynchronous cancellation, is forbidden. Calls from signal handlers are not
    supported; a handler that interrupts a call is harmless.
 
+   A process that forks calls sark_cache_fork_prepare, _parent and _child around it, or does not use
+   the cache in the child.
+
    MEMORY
 
    max_bytes bounds everything: tables, entries, evicted entries that are still being read. What
@@ -118,7 +121,8 @@ typedef enum sark_cache_status {
     SARK_CACHE_TOO_LARGE = -4,          /* the entry would not fit the empty cache */
     SARK_CACHE_SHORT_BUFFER = -5,       /* the value is longer than the buffer; its size is told */
     SARK_CACHE_NO_MEMORY = -6,          /* create: the allocator gave no region */
-    SARK_CACHE_BUSY = -7,               /* set: pins leave no gap; destroy: pins are out */
+    SARK_CACHE_BUSY = -7,               /* set: pins leave no gap; destroy: pins are out; both:
+                                           inside a callback */
     SARK_CACHE_NO_PIN = -8,             /* all pin_count pins are out */
     SARK_CACHE_SYSTEM_ERROR = -9,       /* a clock, a mutex or another system call failed */
     SARK_CACHE_NO_RANDOM = -10,         /* create: no random source, and no hash_seed given */
@@ -203,7 +207,8 @@ typedef struct sark_cache_config {
     sark_cache_allocator allocator;
     sark_cache_on_remove on_remove; /* default: none */
     void *on_remove_context;
-    uint64_t hash_seed;             /* for tests that must repeat; default: a random one */
+    uint64_t hash_seed;             /* for tests that must repeat, as the clock does too (jitter
+                                       comes of both); default: a random one */
     uint64_t reserved[8];           /* for later versions; zero */
 } sark_cache_config;
 
@@ -218,7 +223,9 @@ SARK_CACHE_API sark_cache_status sark_cache_create(sark_cache **cache_out,
                                                    const sark_cache_config *config);
 
 /* Bytes that sark_cache_create_in needs at least for this configuration, 0 where it is out of
-   range: the tables and 128 bytes for each of max_entries (16 where that is not given). */
+   range: the tables and 128 bytes for each of max_entries (16 where that is not given). By default
+   the number of shards goes by the processors that are online: give shard_count where a buffer
+   is sized on one machine for another. */
 SARK_CACHE_API size_t sark_cache_region_bytes(const sark_cache_config *config);
 
 /* Creates a cache inside the caller's buffer, which must outlive it; the allocator is not used.
@@ -235,7 +242,9 @@ SARK_CACHE_API sark_cache_status sark_cache_create_in(sark_cache **cache_out,
 SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache);
 
 /* fork. A process that forks while other threads use the cache calls prepare before, parent after
-   it in itself, and child after it in the child, from the thread that forks; pthread_atfork may.
+   it in itself, and child after it in the child, from the thread that forks. Handlers given to
+   pthread_atfork may do so; they get no argument, and find the cache by a pointer that the program
+   sets to NULL before it destroys the cache.
    The child goes on with a copy of its own. Calls that were under way in other threads have not
    happened there: what they removed is not reported again, and their memory is free. Pins that were
    out stay out. There is no cleanup thread in the child, which the metrics tell. Without these
@@ -258,7 +267,7 @@ SARK_CACHE_API sark_cache_status sark_cache_get_config(const sark_cache *cache,
    key             NULL is legal with key_bytes 0
    value           where the value goes; NULL is legal with value_capacity 0
    value_capacity  bytes at value
-   value_bytes     the value's size, also with SHORT_BUFFER; may be NULL
+   value_bytes     the value's size, also with SHORT_BUFFER; otherwise left alone; may be NULL
    Returns OK; MISS; SHORT_BUFFER (nothing copied, no LRU effect); BAD_ARGUMENT, BAD_KEY. */
 SARK_CACHE_API sark_cache_status sark_cache_get(sark_cache *cache, const void *key,
                                                 size_t key_bytes, void *value,
@@ -297,7 +306,8 @@ SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-/* Stores a value under a key, replacing what is there. The key and the value are copied.
+/* Stores a value under a key, replacing what is there. The key and the value are copied; all their
+   bytes count, so a struct that is a key must have no padding, or zeroed.
    key, value   NULL is legal with 0 bytes
    ttl_ms       0: the default; SARK_CACHE_NO_EXPIRY: none; what overflows never expires
    Returns OK; BAD_ARGUMENT, BAD_KEY, BAD_TTL, TOO_LARGE; BUSY where pins, or entries that are being
