@@ -203,7 +203,7 @@ typedef struct sark_cache_config {
                                        small region */
     uint32_t cleanup_interval_ms;   /* 0: no cleanup thread */
     uint32_t latency_sample_every;  /* one call in so many is timed for the histograms; 0: none */
-    sark_cache_clock clock;         /* default: CLOCK_MONOTONIC and its coarse sister */
+    sark_cache_clock clock;         /* default: CLOCK_BOOTTIME, and the coarse CLOCK_MONOTONIC */
     sark_cache_allocator allocator;
     sark_cache_on_remove on_remove; /* default: none */
     void *on_remove_context;
@@ -1108,14 +1108,21 @@ static inline int64_t sarki_fine_ns(void)
     return sarki_clock_ns(SARKI_CLOCK_BOOT);
 }
 
-/* How long the machine has been asleep: the difference of two clocks that are read one after the
-   other, so rather too little, and the most of three readings. -1: a clock fails. */
+/* The precise time without that asleep. */
+static inline int64_t sarki_awake_ns(void)
+{
+    return sarki_clock_ns(CLOCK_MONOTONIC);
+}
+
+/* By how much the precise time is ahead of the coarse one: as long as the machine has been asleep,
+   or anything in a time namespace. The difference of two clocks that are read one after the other,
+   so rather too little, and the most of three readings. INT64_MIN: a clock fails. */
 static int64_t sarki_asleep_ns(void)
 {
-    int64_t most = 0;
+    int64_t most = INT64_MIN;
     for (uint32_t i = 0; i < 3; i++) {
-        int64_t boot = sarki_clock_ns(SARKI_CLOCK_BOOT), awake = sarki_clock_ns(CLOCK_MONOTONIC);
-        if (boot < 0 || awake < 0) return -1;
+        int64_t boot = sarki_clock_ns(SARKI_CLOCK_BOOT), awake = sarki_awake_ns();
+        if (boot < 0 || awake < 0) return INT64_MIN;
         if (boot - awake > most) most = boot - awake;
     }
     return most;
@@ -1973,10 +1980,11 @@ static inline uint64_t sarki_stamp_next(sarki_stamps *stamps, sarki_a64 *a_last)
 /* Raises the offset where the counter is far below a stamp that was given before. */
 static void sarki_stamps_mend(sarki_stamps *stamps, const sarki_a64 *a_last)
 {
-    uint64_t last = sarki_load64_relaxed(a_last);            /* order: R4 the shard's lock */
+    if (stamps->shift < 0) return;
+    uint64_t last = sarki_load64_relaxed(a_last);              /* order: R4 the shard's lock */
     uint64_t offset = sarki_load64_relaxed(&stamps->a_offset); /* order: R3 the swap */
     uint64_t now = sarki_stamp_now(stamps);
-    if (SARKI_LIKELY(last <= now + SARKI_STAMP_SKEW) || stamps->shift < 0) return;
+    if (SARKI_LIKELY(last <= now + SARKI_STAMP_SKEW)) return;
     sarki_cas64_relaxed(&stamps->a_offset, offset, /* order: R1; else another has raised it */
                         offset + (last - now) / SARKI_STAMP_STEP * SARKI_STAMP_STEP);
 }
@@ -2962,22 +2970,25 @@ static inline sarki_a64 *sarki_next_deadline_of(const sark_cache *cache, const s
     return &cache->a_next_deadlines[shard - cache->shards];
 }
 
-/* Reads anew how long the machine has been asleep. */
-SARKI_COLD void sarki_asleep_read(sark_cache *cache, int64_t now_ns)
+/* Reads anew how long the machine has been asleep; false: a clock fails. */
+SARKI_COLD bool sarki_asleep_read(sark_cache *cache, int64_t now_ns)
 {
     int64_t asleep_ns = sarki_asleep_ns();
-    if (asleep_ns < 0) return;
-    sarki_store64_relaxed(&cache->a_asleep_ns, (uint64_t)asleep_ns);     /* order: E14 */
+    if (asleep_ns == INT64_MIN) return false;
+    sarki_store64_relaxed(&cache->a_asleep_ns, (uint64_t)asleep_ns);   /* order: E14 */
     sarki_store64_release(&cache->a_asleep_read_ns, (uint64_t)now_ns); /* order: E14 */
+    return true;
 }
 
-/* The coarse clock with the time asleep, which it lacks. No coarse clock has it. */
+/* The coarse clock with the time asleep, which no coarse clock has. -1: a clock fails. */
 static inline int64_t sarki_coarse_boot_ns(sark_cache *cache)
 {
     int64_t now_ns = sarki_coarse_ns();
     if (now_ns < 0) return -1;
-    int64_t read_ns = (int64_t)sarki_load64_seq_cst(&cache->a_asleep_read_ns); /* order: E14 */
-    if (!SARKI_LIKELY(now_ns - read_ns < SARKI_ASLEEP_EVERY_NS)) sarki_asleep_read(cache, now_ns);
+    uint64_t since_ns = (uint64_t)now_ns -
+                        sarki_load64_seq_cst(&cache->a_asleep_read_ns); /* order: E14 */
+    bool is_new = since_ns < SARKI_ASLEEP_EVERY_NS; /* not where the clock went back */
+    if (!SARKI_LIKELY(is_new) && !sarki_asleep_read(cache, now_ns)) return -1;
     return now_ns + (int64_t)sarki_load64_relaxed(&cache->a_asleep_ns); /* order: E14 */
 }
 
@@ -5351,7 +5362,7 @@ static uint64_t sarki_stamp_resolution_ps(const sark_cache *cache)
 {
     if (cache->stamps.shift < 0) return 0;
     uint64_t steps = (sarki_counter() << cache->stamps.shift) - cache->stamp_epoch;
-    int64_t elapsed_ns = sarki_fine_ns() - cache->stamp_epoch_ns;
+    int64_t elapsed_ns = sarki_awake_ns() - cache->stamp_epoch_ns;
     if (steps < 1000 || elapsed_ns <= 0) return 0;
     return (uint64_t)elapsed_ns / (steps / 1000) * SARKI_STAMP_STEP;
 }
@@ -6017,7 +6028,7 @@ static bool sarki_secret_create(sark_cache *cache)
 static void sarki_stamps_create(sark_cache *cache)
 {
     cache->stamps.shift = sarki_counter_shift();
-    cache->stamp_epoch_ns = sarki_fine_ns();
+    cache->stamp_epoch_ns = sarki_awake_ns();
     cache->stamp_epoch =
         cache->stamps.shift < 0 ? 0 : sarki_counter() << cache->stamps.shift;
 }
@@ -6046,6 +6057,8 @@ static sark_cache *sarki_build(const sark_cache_config *config, void *memory,
     }
     sarki_stamps_create(cache);
     cache->process_id = sarki_process_id();
+    sarki_store64_relaxed(&cache->a_asleep_read_ns, /* order: R5: never */
+                          0u - (uint64_t)SARKI_ASLEEP_EVERY_NS);
     *status = SARK_CACHE_OK;
     return cache;
 }
@@ -6260,6 +6273,11 @@ static void sarki_fork_leases(const sarki_leases *leases)
         for (uint32_t way = 0; leases->has_residents && way < SARKI_RESIDENT_WAYS; way++)
             sarki_fork_word(leases, &sarki_residents_of(lease)->a_words[way]);
     }
+    for (uint32_t i = 0; i < leases->pin_count; i++) { /* claimed, or given back, but half */
+        sarki_pin *pin = &leases->pins[i];
+        bool is_out = sarki_load32_relaxed(&pin->a_sequence) & 1; /* order: R5 as above */
+        if (!is_out) sarki_store32_relaxed(&pin->a_ref, 0);       /* order: R5 */
+    }
 }
 
 /* Gives back the rows of threads inside callbacks, but the calling thread's own. */
@@ -6339,6 +6357,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 /* The private macros end here; tests of the inside keep them. */
 #ifndef SARKI_KEEP_MACROS
 #undef SARKI_APART
+#undef SARKI_ASLEEP_EVERY_NS
 #undef SARKI_ASSERT
 #undef SARKI_BINS_PER_LEVEL
 #undef SARKI_BIN_BITS
@@ -6347,6 +6366,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_BYTES_READ
 #undef SARKI_BYTES_WRITTEN
 #undef SARKI_CLAIMED
+#undef SARKI_CLOCK_BOOT
 #undef SARKI_CLOCK_COARSE
 #undef SARKI_COARSE_LAG_TICKS
 #undef SARKI_COLD
@@ -6398,6 +6418,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_SPACED_LEASE_BYTES
 #undef SARKI_SPINS
 #undef SARKI_STAMP_FLAGS
+#undef SARKI_STAMP_SKEW
 #undef SARKI_STAMP_SLOT
 #undef SARKI_STAMP_STEP
 #undef SARKI_STRANGERS

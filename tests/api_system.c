@@ -392,6 +392,7 @@ TEST(time_asleep_counts)
 {
     for (int64_t asleep_s = 1; asleep_s <= 1000; asleep_s *= 10) {
         fake_reset();
+        fake.asleep_ns = -500 * asleep_s; /* in a time namespace that clock may be behind */
         int64_t second_ns = 1000000000, ttl_ms = asleep_s * 1000;
         sark_cache_config config = {.max_entries = 100};
         sark_cache *cache = support_create(&config);
@@ -416,6 +417,28 @@ TEST(time_asleep_counts)
         CHECK(get_is(cache, "long", NULL));
         FINISH(cache);
     }
+}
+
+/* Where the clock of the time since boot begins to fail, or the other goes back, nothing that has
+   expired is returned. */
+TEST(time_asleep_by_clocks_that_misbehave)
+{
+    fake_reset();
+    sark_cache_config config = {.max_entries = 100};
+    sark_cache *cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    CHECK(put(cache, "k", "v", 60000) == SARK_CACHE_OK && get_is(cache, "k", "v"));
+    fake.fine_ns -= (int64_t)500 * 1000000000;
+    fake.asleep_ns += (int64_t)561 * 1000000000;
+    CHECK(get_is(cache, "k", NULL));
+    CHECK(put(cache, "k", "v", 60000) == SARK_CACHE_OK && get_is(cache, "k", "v"));
+    CHECK(put(cache, "none", "w", SARK_CACHE_NO_EXPIRY) == SARK_CACHE_OK);
+    pass_ns(20000000);
+    fake.fine_fails = true;
+    CHECK(get_is(cache, "k", NULL) && get_is(cache, "none", "w"));
+    fake.fine_fails = false;
+    CHECK(get_is(cache, "k", "v"));
+    FINISH(cache);
 }
 
 TEST(the_coarse_clock_costs_no_live_entry_its_place)
@@ -548,6 +571,7 @@ int main(void)
     RUN(clocks_that_fail);
     RUN(never_early_and_a_tick_late_at_most);
     RUN(time_asleep_counts);
+    RUN(time_asleep_by_clocks_that_misbehave);
     RUN(the_coarse_clock_costs_no_live_entry_its_place);
     RUN(errno_is_left_alone);
     RUN(errno_is_left_alone_at_creation_and_destruction);

@@ -90,6 +90,11 @@ static int child_main(sark_cache *cache, uint64_t random)
         if (sark_cache_set(cache, &key, sizeof key, "", 0, 0) != SARK_CACHE_OK) return 4;
     if (sark_cache_size(cache) != CAPACITY) return 5;
     if (!sark_cache_check(cache, report, sizeof report)) return 6;
+    for (uint32_t i = 0; i < cache->leases.pin_count; i++) {
+        sarki_pin *pin = &cache->leases.pins[i];
+        bool is_out = sarki_load32_relaxed(&pin->a_sequence) & 1;
+        if (!is_out && sarki_load32_relaxed(&pin->a_ref) != 0) return 12;
+    }
     sark_cache_metrics_read(cache, &metrics);
     if (metrics.leases_in_use != 0 || metrics.cleanup_thread_running) return 7;
     for (uint32_t i = 0; i < cache->reporter_count; i++)

@@ -187,6 +187,7 @@ static inline int64_t sarki_process_id() { return 1; }
 static inline uintptr_t sarki_thread_id() { return (rl::thread_index() + 1) * 4096u; }
 static inline int64_t sarki_coarse_ns() { return model_now_ns; }
 static inline int64_t sarki_asleep_ns() { return 0; }
+static inline int64_t sarki_awake_ns() { return model_now_ns; }
 static inline int64_t sarki_fine_ns() { return model_now_ns; }
 static inline uint64_t sarki_coarse_tick_ns() { return 1000000; }
 static inline uint64_t sarki_counter() { return model_counter += 32; }
