@@ -2738,7 +2738,7 @@ static sarki_found sarki_find_once(const sarki_index *index, const char *region,
    Invariants. S1 each entry of the shard is in the FIFO or in the recency wheel, and if it has a
    deadline in the expiry wheel. S2 no entry's stamp is below the shard's published bound (but for
    one that a stopped reader set back), no deadline below its published next deadline. S3 never
-   two shard locks at once.
+   two shard locks at once (but before a fork, see >>fork).
 
    Access. Everything by the lock, but the published bounds and the counters, which anybody reads.
 
