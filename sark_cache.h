@@ -495,6 +495,8 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    >>report    removal callbacks
    >>recency   the least recently used entry of a shard
    >>evict     the victim of the whole cache
+   >>memory    blocks for inserts
+   >>moving    a gap, made by moving entries
    >>room      a place and memory for an insert
    >>reading   get and its kin
    >>writing   set and its kin
@@ -554,8 +556,11 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 #define SARKI_APART 128
 #define SARKI_SET_APART __attribute__((aligned(SARKI_APART)))
 
-/* So often a thread looks whether a shard's lock is free before it sleeps. */
+/* So often a thread looks whether what it waits for is over, a lock hold or a hit, before it does
+   without. */
+#ifndef SARKI_SPINS
 #define SARKI_SPINS 100u
+#endif
 
 /* So often a search turns to another shard instead of waiting for a lock. */
 #define SARKI_MISSES 8u
@@ -1359,7 +1364,7 @@ SARKI_HOT uint64_t sarki_hash(const sarki_secret *secret, const void *key, size_
    Access. Everything is guarded by the memory lock, the first word of each block included;
    a_used and a_used_peak are also read by the metrics.
 
-   Bounds. allocate: at most 8 blocks looked at; release: at most two merges.
+   Bounds. allocate: at most 8 blocks looked at; release, grow: at most two merges.
 
    Given up. At most 2^30 granules, 16 GiB: two bits of the size are flags. */
 
@@ -1392,6 +1397,11 @@ static inline uint32_t *sarki_block(const sarki_arena *arena, uint32_t ref)
 static inline uint32_t sarki_block_size(const sarki_arena *arena, uint32_t ref)
 {
     return sarki_block(arena, ref)[0] >> 2;
+}
+
+static inline bool sarki_block_is_free(const sarki_arena *arena, uint32_t ref)
+{
+    return (sarki_block(arena, ref)[0] & SARKI_BLOCK_FREE) != 0;
 }
 
 static inline uint32_t *sarki_block_footer(const sarki_arena *arena, uint32_t ref, uint32_t size)
@@ -1495,19 +1505,64 @@ static inline void sarki_arena_count(sarki_arena *arena, uint32_t change)
     arena->generation++;
 }
 
+/* Takes a free block out of its bin. Returns its size. */
+static inline uint32_t sarki_block_take(sarki_arena *arena, uint32_t ref)
+{
+    uint32_t size = sarki_block_size(arena, ref);
+    sarki_bin_remove(arena, ref, size);
+    sarki_block(arena, ref + size)[0] &= ~SARKI_PREVIOUS_FREE;
+    return size;
+}
+
+/* Makes the first size of so many granules a block in use, and the rest a free one. */
+static inline void sarki_block_use(sarki_arena *arena, uint32_t ref, uint32_t size,
+                                   uint32_t granules)
+{
+    sarki_block(arena, ref)[0] = size << 2 | (sarki_block(arena, ref)[0] & SARKI_PREVIOUS_FREE);
+    if (granules > size) sarki_block_make_free(arena, ref + size, granules - size);
+}
+
+/* Takes a free block, or as much of it as size granules. Returns how many it got. */
+static inline uint32_t sarki_arena_take(sarki_arena *arena, uint32_t ref, uint32_t size)
+{
+    uint32_t granules = sarki_block_take(arena, ref);
+    uint32_t taken = granules < size ? granules : size;
+    sarki_block_use(arena, ref, taken, granules);
+    sarki_arena_count(arena, taken);
+    return taken;
+}
+
 /* Takes a block of size granules; 0 where there is none. The block's first word is the arena's. */
 static uint32_t sarki_arena_allocate(sarki_arena *arena, uint32_t size)
 {
     uint32_t ref = sarki_arena_find_rounded(arena, size);
     if (!ref) ref = sarki_arena_find_own(arena, size);
-    if (!ref) return 0;
-    uint32_t found = sarki_block_size(arena, ref);
-    sarki_bin_remove(arena, ref, found);
-    sarki_block(arena, ref + found)[0] &= ~SARKI_PREVIOUS_FREE;
-    sarki_block(arena, ref)[0] = size << 2; /* the one before is in use: A1 */
-    if (found > size) sarki_block_make_free(arena, ref + size, found - size);
-    sarki_arena_count(arena, size);
+    if (ref) sarki_arena_take(arena, ref, size);
     return ref;
+}
+
+/* Lets a block in use grow over the free one behind it, to at most size granules; what it has above
+   that becomes free. Returns its size then. */
+static uint32_t sarki_arena_grow(sarki_arena *arena, uint32_t ref, uint32_t size)
+{
+    uint32_t before = sarki_block_size(arena, ref), granules = before;
+    if (sarki_block_is_free(arena, ref + before))
+        granules += sarki_block_take(arena, ref + before);
+    uint32_t after = granules < size ? granules : size;
+    sarki_block_use(arena, ref, after, granules);
+    sarki_arena_count(arena, after - before);
+    return after;
+}
+
+/* Some of the largest free blocks, at most max; those of one bin are in no order. Returns how
+   many. */
+static uint32_t sarki_arena_largest(const sarki_arena *arena, uint32_t *refs, uint32_t max)
+{
+    uint32_t count = 0;
+    for (uint32_t bin = arena->level_count * SARKI_BINS_PER_LEVEL; bin-- > 0 && count < max;)
+        for (uint32_t ref = arena->bins[bin]; ref && count < max; ref = sarki_block(arena, ref)[1])
+            refs[count++] = ref;
+    return count;
 }
 
 /* Gives a block back and merges it with free neighbours. */
@@ -1518,7 +1573,7 @@ static void sarki_arena_release(sarki_arena *arena, uint32_t ref)
     SARKI_ASSERT(!(header & SARKI_BLOCK_FREE) && size);
     sarki_arena_count(arena, 0u - size);
     uint32_t next = ref + size;
-    if (sarki_block(arena, next)[0] & SARKI_BLOCK_FREE) {
+    if (sarki_block_is_free(arena, next)) {
         uint32_t next_size = sarki_block_size(arena, next);
         sarki_bin_remove(arena, next, next_size);
         size += next_size;
@@ -1555,7 +1610,8 @@ static void sarki_arena_create(sarki_arena *arena, uint32_t first, uint32_t end)
    block            | the arena               | the arena            | memory lock
    a_stamp          | writers                 | readers, writers     | atomic, under a lease or lock
    recency.next ... | the shard's writers     | the same             | shard lock
-   recency.header_bytes, sizes, hash, version, key, value            | immutable once published (E1)
+   recency.header_bytes, sizes, version, key, value                  | immutable once published (E1)
+   a_hash                                | the same; who moves entries looks at blocks (>>moving)
    a_deadline       | readers, writers        | touch                | atomic; under the lock
    expiry link      | the shard's writers     | the same             | shard lock
    An entry that was removed belongs to the thread that removed it, then to the retired list. */
@@ -1571,7 +1627,7 @@ typedef struct sarki_entry {
     uint32_t value_bytes;
     sarki_a64 a_stamp;
     sarki_link recency;
-    uint32_t hash; /* the upper half: its home in the index */
+    sarki_a32 a_hash; /* the upper half: its home in the index */
     uint32_t version_low;
     uint16_t version_high;
     uint16_t key_bytes;
@@ -1643,6 +1699,11 @@ static inline uint64_t sarki_entry_version(const sarki_entry *entry)
     return (uint64_t)entry->version_high << 32 | entry->version_low;
 }
 
+static inline uint32_t sarki_entry_hash(const sarki_entry *entry)
+{
+    return sarki_load32_relaxed(&entry->a_hash); /* order: E1, R4, R3 in a block of any kind */
+}
+
 /* The entry's deadline; SARKI_NEVER where it has none. */
 static inline int64_t sarki_entry_deadline(sarki_entry *entry)
 {
@@ -1692,6 +1753,17 @@ static inline void sarki_list_remove(char *links, sarki_list *list, uint32_t ref
     else list->head = is_tail ? 0 : link->next;
     if (is_tail) list->tail = is_head ? 0 : link->prev;
     else if (!is_head) sarki_link_at(links, link->next)->prev = link->prev;
+}
+
+/* Puts another entry in an entry's place, with its link. */
+static inline void sarki_list_rename(char *links, sarki_list *list, uint32_t ref, uint32_t to)
+{
+    sarki_link *link = sarki_link_at(links, to);
+    *link = *sarki_link_at(links, ref);
+    if (list->head == ref) list->head = to;
+    else sarki_link_at(links, link->prev)->next = to;
+    if (list->tail == ref) list->tail = to;
+    else sarki_link_at(links, link->next)->prev = to;
 }
 
 /* Moves all of a second list to the end of a first. */
@@ -1811,16 +1883,22 @@ static void sarki_wheel_slot_emptied(sarki_wheel *wheel, uint32_t place)
     if (!wheel->used[place / 64]) wheel->words_used &= ~(1u << place / 64);
 }
 
-/* Takes an entry out of its slot, or of the pending ones, whose place is the slot they had: an end
-   of the slot's list is known to it; an entry between others leaves either list the same way. */
+/* The list by which an entry leaves: its slot's, or the pending ones, whose place is the slot they
+   had. An end of the slot's list is known to it; an entry between others leaves both the same way. */
+static inline sarki_list *sarki_wheel_list_of(sarki_wheel *wheel, uint32_t ref)
+{
+    sarki_list *list = &sarki_wheel_slot_at(wheel, sarki_link_at(wheel->links, ref)->place)->list;
+    return list->head == ref || list->tail == ref ? list : &wheel->pending;
+}
+
+/* Takes an entry out of the wheel. */
 static void sarki_wheel_remove(sarki_wheel *wheel, uint32_t ref)
 {
     uint32_t place = sarki_link_at(wheel->links, ref)->place;
-    sarki_slot_list *slot = sarki_wheel_slot_at(wheel, place);
-    bool is_end = slot->list.head == ref || slot->list.tail == ref;
-    sarki_list_remove(wheel->links, is_end ? &slot->list : &wheel->pending, ref);
-    sarki_wheel_count(wheel, slot, 0u - 1u);
-    if (is_end && !slot->list.head) sarki_wheel_slot_emptied(wheel, place);
+    sarki_list *list = sarki_wheel_list_of(wheel, ref);
+    sarki_list_remove(wheel->links, list, ref);
+    sarki_wheel_count(wheel, sarki_wheel_slot_at(wheel, place), 0u - 1u);
+    if (list != &wheel->pending && !list->head) sarki_wheel_slot_emptied(wheel, place);
 }
 
 typedef struct sarki_slot {
@@ -2235,6 +2313,22 @@ static bool sarki_index_absent(const sarki_index *index, const sarki_query *quer
     return true;
 }
 
+/* Looks for the slot that holds a reference, with no lock: what it finds has to be looked at again
+   under the lock of its shard. hash may be anything. */
+static bool sarki_index_spot(const sarki_index *index, uint32_t hash, uint32_t ref,
+                             sarki_spot *spot)
+{
+    spot->bucket = sarki_index_home(index, hash);
+    for (uint32_t hops = 0; hops < index->bucket_count; hops++) {
+        const sarki_bucket *bucket = &index->buckets[spot->bucket];
+        for (spot->slot = 0; spot->slot < SARKI_SLOTS; spot->slot++) /* order: R3 the caller */
+            if (sarki_load32_relaxed(&bucket->a_refs[spot->slot]) == ref) return true;
+        if (sarki_load32_relaxed(&bucket->a_overflow) == 0) return false; /* order: R3 a hint */
+        spot->bucket = sarki_index_next(index, spot->bucket);
+    }
+    return false;
+}
+
 /* The slot of an entry that is in the index; its shard's lock is held. */
 static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t hash, uint32_t ref)
 {
@@ -2305,6 +2399,7 @@ typedef struct sarki_leases {
     bool has_residents;
     size_t spacing;
     sarki_a32 a_slots_used; /* slots at and above were never claimed */
+    sarki_a32 a_moving;     /* the entry that is being moved (>>moving); 0: none */
     sarki_a32 a_next_home;
 } sarki_leases;
 
@@ -2410,12 +2505,15 @@ static sarki_pin *sarki_pin_claim(sarki_leases *leases, uint32_t ref)
     return NULL;
 }
 
-/* Reads which references are protected, into refs: room for all leases and pins. Returns their
-   number. Whatever was unlinked before this call and is not among them may be freed. */
+/* Reads which references are protected, into refs: room for all leases and pins, and one more.
+   Returns their number. Whatever was unlinked before this call and is not among them may be
+   freed. */
 static uint32_t sarki_leases_scan(const sarki_leases *leases, uint32_t *refs)
 {
     uint32_t count = 0;
     uint32_t used = sarki_load32_seq_cst(&leases->a_slots_used); /* order: E6 needed on x86 too */
+    uint32_t moving = sarki_load32_seq_cst(&leases->a_moving);   /* order: E5 */
+    if (moving) refs[count++] = moving;
     for (uint32_t i = 0; i < used; i++) {
         uint32_t ref = sarki_load32_seq_cst(&sarki_lease_at(leases, i)->a_ref); /* order: E4, E5 */
         if (ref) refs[count++] = ref;
@@ -2783,7 +2881,7 @@ typedef struct sarki_shard {
     sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
     sarki_a64 a_writes[SARKI_MODES]; /* by mode; SARKI_SET is counted above */
     sarki_a64 a_deletes, a_touches, a_cleared, a_evicted_for_bytes;
-    sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves;
+    sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves, a_room_moves;
 } sarki_shard;
 
 /* Asks for what every writer of a shard writes. */
@@ -2848,7 +2946,7 @@ static inline void sarki_shard_unlock(sarki_shard *shard)
 typedef struct sarki_memory {
     sarki_mutex mutex;
     sarki_arena arena;
-    uint32_t *scan_refs;    /* room for a scan of all leases and pins */
+    uint32_t *scan_refs;    /* room for a scan of all that protects blocks */
     sarki_a32 a_turn_taken; /* somebody makes room for a block: nobody else takes memory */
 } sarki_memory;
 
@@ -2880,10 +2978,10 @@ typedef struct sarki_histogram {
     sarki_a64 a_max_ns;
 } sarki_histogram;
 
-/* The metrics' counts at the last reset: the fields that come first, and one more. */
+/* The metrics' counts at the last reset: the fields that come first, and two more. */
 typedef struct sarki_baseline {
     uint64_t counts[offsetof(sark_cache_metrics, entries) / sizeof(uint64_t)];
-    uint64_t recency_moves;
+    uint64_t recency_moves, room_moves;
 } sarki_baseline;
 
 /* Calls that were refused, by status: all but those that name a field of the configuration. */
@@ -2958,6 +3056,22 @@ SARKI_HOT sarki_query sarki_query_of(const sark_cache *cache, const void *key, s
 static inline uint32_t sarki_shard_number(const sark_cache *cache, uint32_t tag)
 {
     return tag & (cache->shard_count - 1);
+}
+
+/* Locks the shard of an occupied slot, which its tag names; NULL: the slot is free or changed. *ref is
+   its entry. */
+static sarki_shard *sarki_slot_lock(sark_cache *cache, sarki_spot spot, uint32_t *ref)
+{
+    sarki_bucket *bucket = &cache->index.buckets[spot.bucket];
+    *ref = sarki_load32_acquire(&bucket->a_refs[spot.slot]); /* order: E1 */
+    if (*ref <= SARKI_CLAIMED) return NULL;
+    uint32_t tag = sarki_bucket_tag(bucket, spot.slot);
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, tag)];
+    sarki_shard_lock(shard);
+    *ref = sarki_load32_acquire(&bucket->a_refs[spot.slot]); /* order: E1 */
+    if (*ref > SARKI_CLAIMED && sarki_bucket_tag(bucket, spot.slot) == tag) return shard;
+    sarki_shard_unlock(shard);
+    return NULL;
 }
 
 static inline sarki_a64 *sarki_oldest_of(const sark_cache *cache, const sarki_shard *shard)
@@ -3282,7 +3396,7 @@ static inline void sarki_frame_add_locked(sark_cache *cache, sarki_shard *shard,
 /* Retires an entry that was reported. */
 static void sarki_retire(sark_cache *cache, uint32_t ref)
 {
-    uint32_t hash = sarki_entry_of(cache, ref)->hash;
+    uint32_t hash = sarki_entry_hash(sarki_entry_of(cache, ref));
     sarki_shard *shard = &cache->shards[sarki_shard_number(cache, hash)];
     sarki_shard_lock(shard);
     sarki_retire_locked(cache, shard, ref);
@@ -3533,11 +3647,24 @@ static void sarki_shard_unlink_locked(sark_cache *cache, sarki_shard *shard, uin
     sarki_expiry_unlink_locked(shard, sarki_entry_of(cache, ref), ref);
 }
 
+/* Puts a copy of an entry in its place in the shard's orders. */
+static void sarki_shard_relink_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
+                                      uint32_t copy)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    bool in_fifo = entry->recency.place == SARKI_IN_FIFO;
+    sarki_list *list = in_fifo ? &shard->fifo : sarki_wheel_list_of(&shard->recency, ref);
+    sarki_list_rename(cache->recency_links, list, ref, copy);
+    if (sarki_entry_deadline(entry) != SARKI_NEVER)
+        sarki_list_rename(cache->expiry_links, sarki_wheel_list_of(&shard->expiry, ref), ref, copy);
+    shard->generation++;
+}
+
 /* Removes an entry that is out of the shard's orders: out of the index, into the frame. */
 static void sarki_remove_unlinked_locked(sark_cache *cache, sarki_shard *shard, sarki_spot spot,
                                          uint32_t ref, sark_cache_cause cause, sarki_frame *frame)
 {
-    sarki_index_remove_locked(&cache->index, spot, sarki_entry_of(cache, ref)->hash);
+    sarki_index_remove_locked(&cache->index, spot, sarki_entry_hash(sarki_entry_of(cache, ref)));
     /* order: R1, R4 the shard's lock */
     sarki_store32_relaxed(&shard->a_entries, sarki_load32_relaxed(&shard->a_entries) - 1);
     sarki_frame_add_locked(cache, shard, frame, ref, cause);
@@ -3557,7 +3684,7 @@ static void sarki_victim_prefetch(const sark_cache *cache, const sarki_shard *sh
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
     sarki_prefetch_to_write(sarki_entry_of(cache, entry->recency.next));
-    sarki_index_prefetch_to_write(&cache->index, entry->hash);
+    sarki_index_prefetch_to_write(&cache->index, sarki_entry_hash(entry));
     if (sarki_entry_deadline(entry) != SARKI_NEVER)
         sarki_prefetch_to_write(
             sarki_wheel_slot_at(&shard->expiry, sarki_entry_expiry(entry)->link.place));
@@ -3631,7 +3758,7 @@ static uint32_t sarki_expire_shard(sark_cache *cache, sarki_shard *shard, int64_
         ref = sarki_expiry_find_locked(cache, shard, now, &bound);
         if (!ref) break;
         sarki_entry *entry = sarki_entry_of(cache, ref);
-        sarki_spot spot = sarki_index_spot_locked(&cache->index, entry->hash, ref);
+        sarki_spot spot = sarki_index_spot_locked(&cache->index, sarki_entry_hash(entry), ref);
         sarki_remove_locked(cache, shard, spot, ref, SARK_CACHE_EXPIRED, frame);
         shard->hold_moves++;
     } while (++removed < max && sarki_moves_left(shard));
@@ -3751,7 +3878,7 @@ static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_sea
                           sarki_recency_bound_locked(cache, shard, bound));
     sarki_expiry_unlink_locked(shard, entry, ref);
     if (search->granules) search->spare = sarki_spare_take_locked(cache, shard);
-    sarki_spot spot = sarki_index_spot_locked(&cache->index, entry->hash, ref);
+    sarki_spot spot = sarki_index_spot_locked(&cache->index, sarki_entry_hash(entry), ref);
     sarki_remove_unlinked_locked(cache, shard, spot, ref, SARK_CACHE_EVICTED, frame);
     sarki_count_locked(search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
                                                             : &shard->a_evicted_for_bytes, 1);
@@ -3854,61 +3981,10 @@ static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, uint
     return evicted ? search.spare : 0;
 }
 
-/* ---- >>room ----------------------------------------------------------------------------------
+/* ---- >>memory --------------------------------------------------------------------------------
 
-   Purpose. A place (max_entries) and memory (max_bytes) for an insert.
-
-   A place is reserved where the count is below max_entries, or inherited from a victim. Where no
-   entry can be evicted, all places belong to inserts under way: the call waits until one of them
-   has ended.
-
-   Memory: who finds none takes a turn, first come, first served, and until he has his block
-   nobody else takes memory. He evicts, oldest first, until there is a gap; while a callback is
-   told of a victim he gives the turn up, for it may wait for others. Pins that leave no gap are
-   found before anything is evicted. The key's own entry leaves last, or not at all.
-
-   Inside a removal callback nobody waits and nobody takes a turn: the entry that is being
-   reported may be the very memory or place that others wait for.
-
-   Bounds. Who waits sleeps, and is woken by each change. Where a block is held for seconds by a
-   callback, a lease or an insert under way, the call gives up (BUSY). */
-
-#define SARKI_ROOM_PATIENCE 10000u /* waits of at most a millisecond, mostly woken at once */
-
-/* Reserves a place, if the count is below max_entries. */
-static bool sarki_place_reserve(sark_cache *cache)
-{
-    for (;;) {
-        uint32_t count = sarki_load32_seq_cst(&cache->a_count); /* order: E8, R3 the swap */
-        if (count >= cache->max_entries) return false;
-        if (!sarki_cas32_relaxed(&cache->a_count, count, count + 1)) continue; /* order: R3 */
-        if (count + 1 > sarki_load32_relaxed(&cache->a_count_peak)) /* order: R1 */
-            sarki_store32_relaxed(&cache->a_count_peak, count + 1); /* order: R1 */
-        return true;
-    }
-}
-
-/* Sleeps until something changes, unless a place or an entry to evict is there. */
-static void sarki_place_wait(sark_cache *cache)
-{
-    sarki_lock(&cache->room.mutex);
-    sarki_add32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 needed on x86 too */
-    if (!sarki_search_pick(cache).shard &&
-        sarki_load32_seq_cst(&cache->a_count) >= cache->max_entries) /* order: E8 */
-        sarki_wait(&cache->room.changed, &cache->room.mutex);
-    sarki_sub32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 */
-    sarki_unlock(&cache->room.mutex);
-}
-
-/* Takes a place: inherited or reserved. False: only inside a callback, where none is to be had. */
-static bool sarki_place_take(sark_cache *cache, sarki_frame *frame)
-{
-    while (!sarki_evict(cache, SARKI_FOR_ENTRIES, NULL, frame) && !sarki_place_reserve(cache)) {
-        if (sarki_frame_outer(cache)) return false;
-        sarki_place_wait(cache);
-    }
-    return true;
-}
+   Purpose. Blocks for inserts: taken, given back, and what stands in the way of a gap. While
+   somebody makes room (>>room) nobody else takes a block from the arena. */
 
 /* A block, if memory allows; 0 also where somebody else has the turn. */
 static uint32_t sarki_memory_take(sark_cache *cache, uint32_t granules, bool has_turn)
@@ -3975,6 +4051,330 @@ static uint32_t sarki_obstacles_locked(sark_cache *cache, uint32_t kept, bool re
     }
     sarki_sort(refs, count);
     return count;
+}
+
+/* ---- >>moving --------------------------------------------------------------------------------
+
+   Purpose. A gap for an entry that is larger than most. Recency and address have nothing to do
+   with each other: who waits for evictions to leave a gap of 2 KiB among entries of 64 bytes evicts
+   two thirds of them. So only a little more than the size is evicted, wherever it lies. Then a
+   window is cleared by moving the entries in it elsewhere:
+
+       before   [hole][entry a][hole][entry b][hole] ... [  hole  ] ... [hole]
+       after    [               window             ] ... [entry b]  ... [entry a]
+
+   The window is a block that the call has taken. It grows over what lies behind it: a free block at
+   once, an entry when it has moved.
+
+   An entry moves in three steps.
+     1. Its shard is locked: it is in the index. It is named in a_moving, which protects it as a
+        lease does.
+     2. Key and value are copied. No lock is held.
+     3. Its shard is locked again, and if it is still there, the copy takes its place in the orders
+        and in the index. A hit that has found the entry before is over soon; when none is left, no
+        later touch can come, the last one is carried over, and the block is free. If a hit takes
+        long, or a pin comes, the entry counts as touched now, the block retires, and another window
+        is looked for.
+   Readers see the entry in one block or the other; nothing is reported.
+
+   Invariants. M1 blocks are taken only by the call that makes room: behind the window there is
+   always the start of a block, and what was used can only have become free. M2 the copy has the
+   entry's version, deadline and order.
+
+   Access. a_moving: written by the call that makes room; the rest under the locks of arena and
+   shards.
+
+   Bounds. One entry in a hold of a shard's lock. A choice looks at 9 windows, the first 32 blocks
+   of each; a call makes at most 8 choices before it evicts one more entry.
+
+   Given up. Windows that do not begin with one of the 8 largest holes, or the arena. A look (peek,
+   contains, ttl) that takes long while its entry moves counts as a touch. */
+
+#define SARKI_WINDOWS 8u
+#define SARKI_BLOCKS_WEIGHED 32u
+
+/* Where a gap is being made. The next block is the one behind it, which is in use. */
+typedef struct sarki_window {
+    uint32_t wanted; /* granules */
+    uint32_t first, taken;
+    uint32_t next, next_size, next_hash; /* next is 0: the window is as large as wanted */
+    uint32_t stuck[SARKI_WINDOWS];       /* blocks that could not be cleared */
+    uint32_t stuck_count;
+} sarki_window;
+
+/* Whether so much is free that a gap can be made. What moves needs places too, which are scattered:
+   so a quarter more than wanted and 1 KiB, but not more than half of what there is else. */
+static bool sarki_window_pays_locked(const sarki_arena *arena, uint32_t wanted)
+{
+    uint32_t all = arena->end - arena->first;
+    uint32_t more = wanted / 4 + 1024 / SARKI_GRANULE, half = (all - wanted) / 2;
+    uint32_t used = sarki_load32_relaxed(&arena->a_used); /* order: R4 the memory lock */
+    return all - used >= wanted + (more < half ? more : half);
+}
+
+/* How many granules would have to move out of a window; UINT64_MAX: it is not possible there.
+   obstacles  blocks that stay */
+static uint64_t sarki_window_cost_locked(const sarki_arena *arena, uint32_t first, uint32_t wanted,
+                                         const uint32_t *obstacles, uint32_t count)
+{
+    uint64_t live = 0;
+    uint32_t seen = 0;
+    if (arena->end - first < wanted) return UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        if (obstacles[i] >= first && obstacles[i] - first < wanted) return UINT64_MAX;
+    for (uint32_t i = 0; i < SARKI_BLOCKS_WEIGHED && seen < wanted; i++) {
+        uint32_t size = sarki_block_size(arena, first + seen);
+        if (!sarki_block_is_free(arena, first + seen)) live += size;
+        seen += size;
+    }
+    return seen < wanted ? live * wanted / seen : live;
+}
+
+/* Lets the window grow over what is free, and notes which block is next. */
+static void sarki_window_grow_locked(sarki_arena *arena, sarki_window *window)
+{
+    if (window->taken > 0)
+        window->taken = sarki_arena_grow(arena, window->first, window->wanted);
+    else if (sarki_block_is_free(arena, window->first))
+        window->taken = sarki_arena_take(arena, window->first, window->wanted);
+    window->next = window->taken < window->wanted ? window->first + window->taken : 0;
+    if (!window->next) return;
+    window->next_size = sarki_block_size(arena, window->next);
+    window->next_hash = sarki_entry_hash(sarki_entry_at(arena->region, window->next));
+}
+
+static void sarki_window_grow(sark_cache *cache, sarki_window *window)
+{
+    sarki_lock(&cache->memory.mutex);
+    sarki_window_grow_locked(&cache->memory.arena, window);
+    sarki_unlock(&cache->memory.mutex);
+}
+
+/* The best beginning of a window: one of the largest holes, or the arena's. 0: there is none. */
+static uint32_t sarki_window_best_locked(sark_cache *cache, const sarki_window *window)
+{
+    const sarki_arena *arena = &cache->memory.arena;
+    uint32_t *obstacles = cache->memory.scan_refs;
+    uint32_t pinned = sarki_obstacles_locked(cache, 0, true, obstacles);
+    uint32_t firsts[SARKI_WINDOWS + 1], best = 0;
+    uint32_t count = sarki_arena_largest(arena, firsts, SARKI_WINDOWS);
+    uint64_t least = UINT64_MAX;
+    firsts[count++] = arena->first;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t cost = sarki_window_cost_locked(arena, firsts[i], window->wanted, obstacles, pinned);
+        if (sarki_window_cost_locked(arena, firsts[i], window->wanted, window->stuck,
+                                     window->stuck_count) == UINT64_MAX)
+            continue;
+        if (cost < least) best = firsts[i];
+        least = sarki_min64(least, cost);
+    }
+    return best;
+}
+
+/* Chooses a window, if so much is free, and takes its hole. */
+static bool sarki_window_choose(sark_cache *cache, sarki_window *window)
+{
+    sarki_arena *arena = &cache->memory.arena;
+    sarki_lock(&cache->memory.mutex);
+    bool pays = sarki_window_pays_locked(arena, window->wanted);
+    window->first = pays ? sarki_window_best_locked(cache, window) : 0;
+    window->taken = 0;
+    if (window->first) sarki_window_grow_locked(arena, window);
+    sarki_unlock(&cache->memory.mutex);
+    return window->first != 0;
+}
+
+/* Locks the shard of the entry in the window's next block; NULL: there is none in the index. */
+static sarki_shard *sarki_moving_lock(sark_cache *cache, const sarki_window *window,
+                                      sarki_spot *spot)
+{
+    uint32_t found = 0;
+    if (!sarki_index_spot(&cache->index, window->next_hash, window->next, spot)) return NULL;
+    sarki_shard *shard = sarki_slot_lock(cache, *spot, &found);
+    if (!shard || found == window->next) return shard;
+    sarki_shard_unlock(shard);
+    return NULL;
+}
+
+/* Copies what is immutable in an entry that is protected. */
+static void sarki_moving_copy(sark_cache *cache, uint32_t ref, uint32_t to)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref), *copy = sarki_entry_of(cache, to);
+    SARKI_BYTES_READ(entry);
+    SARKI_BYTES_WRITTEN(copy);
+    copy->recency.header_bytes = entry->recency.header_bytes;
+    copy->value_bytes = entry->value_bytes;
+    copy->key_bytes = entry->key_bytes;
+    copy->version_low = entry->version_low;
+    copy->version_high = entry->version_high;
+    sarki_store32_relaxed(&copy->a_hash, sarki_entry_hash(entry)); /* order: R3 */
+    memcpy(sarki_entry_key(copy), sarki_entry_key(entry),
+           (size_t)entry->key_bytes + entry->value_bytes);
+}
+
+/* Whether a lease or a pin names an entry that has left its block. */
+static bool sarki_moving_is_read(const sarki_leases *leases, uint32_t ref)
+{
+    uint32_t used = sarki_load32_seq_cst(&leases->a_slots_used); /* order: E6 needed on x86 too */
+    for (uint32_t i = 0; i < used; i++)                          /* order: E4, E5 */
+        if (sarki_load32_seq_cst(&sarki_lease_at(leases, i)->a_ref) == ref) return true;
+    for (uint32_t i = 0; i < leases->pin_count; i++) /* order: E4, E5 */
+        if (sarki_load32_seq_cst(&leases->pins[i].a_ref) == ref) return true;
+    return false;
+}
+
+/* Frees the block that an entry has left, and carries its last touch over to the copy. */
+static void sarki_moving_leave_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
+                                      uint32_t to)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref), *copy = sarki_entry_of(cache, to);
+    bool is_read = true;
+    for (uint32_t spins = 0; is_read && spins < SARKI_SPINS; spins++) {
+        is_read = sarki_moving_is_read(&cache->leases, ref);
+        if (is_read) sarki_pause();
+    }
+    sarki_emptied emptied = sarki_residents_empty(&cache->leases, ref);
+    if (is_read || emptied.is_named) {
+        sarki_entry_raise(copy, sarki_stamp_soon(&cache->stamps));
+        sarki_retire_locked(cache, shard, ref);
+        return;
+    }
+    uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: E5 */
+    sarki_entry_raise(copy, sarki_max64(last & ~SARKI_STAMP_FLAGS, emptied.stamp));
+    SARKI_BYTES_WRITTEN(entry);
+    sarki_lock(&cache->memory.mutex);
+    sarki_arena_release(&cache->memory.arena, ref);
+    sarki_unlock(&cache->memory.mutex);
+}
+
+/* Puts a copy in an entry's place. */
+static void sarki_moving_swap_locked(sark_cache *cache, sarki_shard *shard, sarki_spot spot,
+                                     uint32_t ref, uint32_t to)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref), *copy = sarki_entry_of(cache, to);
+    uint64_t stamp = sarki_load64_relaxed(&entry->a_stamp); /* order: R3 read again at the end */
+    sarki_init64(&copy->a_stamp, stamp & ~SARKI_MARKED);    /* order: R5 */
+    if (sarki_entry_is_timed(copy))
+        sarki_init64(&sarki_entry_expiry(copy)->a_deadline, (uint64_t)sarki_entry_deadline(entry));
+    sarki_shard_relink_locked(cache, shard, ref, to);
+    sarki_index_replace_locked(&cache->index, spot, to);
+    sarki_count_locked(&shard->a_room_moves, 1);
+    shard->hold_moves++;
+    sarki_moving_leave_locked(cache, shard, ref, to);
+}
+
+/* Moves the entry in the window's next block, which is that of a slot, to another block. Where it
+   has been removed meanwhile, the other block is given back. */
+static void sarki_moving_run(sark_cache *cache, const sarki_window *window, sarki_spot spot,
+                             uint32_t to)
+{
+    uint32_t found = 0;
+    sarki_moving_copy(cache, window->next, to);
+    sarki_shard *shard = sarki_slot_lock(cache, spot, &found);
+    bool is_there = shard && found == window->next;
+    sarki_store32_release(&cache->leases.a_moving, 0); /* order: E5 */
+    if (is_there) sarki_moving_swap_locked(cache, shard, spot, window->next, to);
+    if (shard) sarki_shard_unlock(shard);
+    if (!is_there) sarki_memory_give_back(cache, to);
+}
+
+/* Moves what is in the window's next block, or frees it if it was removed. False: there is no block
+   for a copy. */
+static bool sarki_moving_try(sark_cache *cache, const sarki_window *window)
+{
+    sarki_spot spot;
+    uint32_t to = sarki_memory_take(cache, window->next_size, true);
+    if (!to) return false;
+    sarki_shard *shard = sarki_moving_lock(cache, window, &spot);
+    if (shard) {
+        sarki_store32_relaxed(&cache->leases.a_moving, window->next); /* order: R4 shard's lock */
+        sarki_shard_unlock(shard);
+        sarki_moving_run(cache, window, spot, to);
+        return true;
+    }
+    sarki_memory_give_back(cache, to);
+    sarki_retired_collect(cache);
+    return true;
+}
+
+/* Clears the window's next block. False: that is not possible now. */
+static bool sarki_window_clear(sark_cache *cache, sarki_window *window)
+{
+    uint32_t next = window->next;
+    if (!sarki_moving_try(cache, window)) return false;
+    sarki_window_grow(cache, window);
+    return window->next != next;
+}
+
+/* Makes a gap by moving entries. Returns the block; 0: too little is free, or nothing can move. */
+static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted)
+{
+    sarki_window window;
+    memset(&window, 0, sizeof window);
+    window.wanted = wanted;
+    while (window.stuck_count < SARKI_WINDOWS && sarki_window_choose(cache, &window)) {
+        while (window.next && sarki_window_clear(cache, &window)) continue;
+        if (!window.next) return window.first;
+        if (window.taken > 0) sarki_memory_give_back(cache, window.first);
+        window.stuck[window.stuck_count++] = window.next;
+    }
+    return 0;
+}
+
+/* ---- >>room ----------------------------------------------------------------------------------
+
+   Purpose. A place (max_entries) and memory (max_bytes) for an insert.
+
+   A place is reserved where the count is below max_entries, or inherited from a victim. Where no
+   entry can be evicted, all places belong to inserts under way: the call waits until one of them
+   has ended.
+
+   Memory: who finds none takes a turn, first come, first served, and until he has his block
+   nobody else takes memory. He evicts, oldest first, until there is a gap or one can be made by
+   moving; while a callback is told of a victim he gives the turn up, for it may wait for others. Pins that leave no gap are
+   found before anything is evicted. The key's own entry leaves last, or not at all.
+
+   Inside a removal callback nobody waits and nobody takes a turn: the entry that is being
+   reported may be the very memory or place that others wait for.
+
+   Bounds. Who waits sleeps, and is woken by each change. Where a block is held for seconds by a
+   callback, a lease or an insert under way, the call gives up (BUSY). */
+
+#define SARKI_ROOM_PATIENCE 10000u /* waits of at most a millisecond, mostly woken at once */
+
+/* Reserves a place, if the count is below max_entries. */
+static bool sarki_place_reserve(sark_cache *cache)
+{
+    for (;;) {
+        uint32_t count = sarki_load32_seq_cst(&cache->a_count); /* order: E8, R3 the swap */
+        if (count >= cache->max_entries) return false;
+        if (!sarki_cas32_relaxed(&cache->a_count, count, count + 1)) continue; /* order: R3 */
+        if (count + 1 > sarki_load32_relaxed(&cache->a_count_peak)) /* order: R1 */
+            sarki_store32_relaxed(&cache->a_count_peak, count + 1); /* order: R1 */
+        return true;
+    }
+}
+
+/* Sleeps until something changes, unless a place or an entry to evict is there. */
+static void sarki_place_wait(sark_cache *cache)
+{
+    sarki_lock(&cache->room.mutex);
+    sarki_add32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 needed on x86 too */
+    if (!sarki_search_pick(cache).shard &&
+        sarki_load32_seq_cst(&cache->a_count) >= cache->max_entries) /* order: E8 */
+        sarki_wait(&cache->room.changed, &cache->room.mutex);
+    sarki_sub32_seq_cst(&cache->room.a_waiting, 1); /* order: E8 */
+    sarki_unlock(&cache->room.mutex);
+}
+
+/* Takes a place: inherited or reserved. False: only inside a callback, where none is to be had. */
+static bool sarki_place_take(sark_cache *cache, sarki_frame *frame)
+{
+    while (!sarki_evict(cache, SARKI_FOR_ENTRIES, NULL, frame) && !sarki_place_reserve(cache)) {
+        if (sarki_frame_outer(cache)) return false;
+        sarki_place_wait(cache);
+    }
+    return true;
 }
 
 /* Whether pins leave a gap of so many granules, whatever else is evicted but the entry kept (0:
@@ -4071,6 +4471,7 @@ static uint32_t sarki_room_make(sark_cache *cache, uint32_t granules, const sark
     uint64_t victims = 16 * (sarki_entries(cache) + SARKI_MOVES);
     for (;;) {
         uint32_t ref = sarki_memory_take(cache, granules, true);
+        if (!ref) ref = sarki_room_by_moving(cache, granules);
         if (ref || patience == 0 || !sarki_own_touch(cache, own, granules)) return ref;
         if (victims > 0 && sarki_room_possible(cache, granules, 0, true) &&
             sarki_evict(cache, SARKI_FOR_BYTES, own->keep ? own->query : NULL, frame)) {
@@ -4541,7 +4942,7 @@ static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32
     sarki_entry *entry = sarki_entry_of(cache, write->ref);
     SARKI_BYTES_WRITTEN(entry);
     entry->recency.header_bytes = (uint16_t)header_bytes;
-    entry->hash = write->query.hash;
+    sarki_store32_relaxed(&entry->a_hash, write->query.hash); /* order: R3 the slot is re-checked */
     entry->key_bytes = (uint16_t)write->query.key_bytes;
     entry->value_bytes = (uint32_t)value_bytes;
     if (sarki_entry_is_timed(entry))
@@ -5023,21 +5424,6 @@ SARK_CACHE_API sark_cache_status sark_cache_touch(sark_cache *cache, const void 
    before the entry is looked at; then the slot must still hold what it held. A live key never
    changes its slot, so no entry that stays is missed. */
 
-/* Locks the shard of an occupied slot; NULL: the slot is free or changed. *ref is its entry. */
-static sarki_shard *sarki_walk_lock(sark_cache *cache, sarki_spot spot, uint32_t *ref)
-{
-    sarki_bucket *bucket = &cache->index.buckets[spot.bucket];
-    *ref = sarki_load32_acquire(&bucket->a_refs[spot.slot]); /* order: E1 */
-    if (*ref <= SARKI_CLAIMED) return NULL;
-    uint32_t tag = sarki_bucket_tag(bucket, spot.slot);
-    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, tag)];
-    sarki_shard_lock(shard);
-    *ref = sarki_load32_acquire(&bucket->a_refs[spot.slot]); /* order: E1 */
-    if (*ref > SARKI_CLAIMED && sarki_bucket_tag(bucket, spot.slot) == tag) return shard;
-    sarki_shard_unlock(shard);
-    return NULL;
-}
-
 /* The next slot of a walk; false at the end. */
 static bool sarki_walk_next(const sark_cache *cache, sarki_spot *spot)
 {
@@ -5051,7 +5437,7 @@ static bool sarki_walk_remove(sark_cache *cache, sarki_spot spot, const uint64_t
                               sark_cache_cause cause, sarki_frame *frame)
 {
     uint32_t ref = 0;
-    sarki_shard *shard = sarki_walk_lock(cache, spot, &ref);
+    sarki_shard *shard = sarki_slot_lock(cache, spot, &ref);
     if (!shard) return false;
     sarki_entry *entry = sarki_entry_of(cache, ref);
     bool old = sarki_entry_version(entry) <= cuts[shard - cache->shards];
@@ -5133,7 +5519,7 @@ SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cach
     bool go_on = true;
     do {
         uint32_t ref = 0;
-        sarki_shard *shard = sarki_walk_lock(cache, spot, &ref);
+        sarki_shard *shard = sarki_slot_lock(cache, spot, &ref);
         if (!shard) continue;
         sarki_store32_seq_cst(&pin->a_ref, ref); /* order: E3 */
         sarki_shard_unlock(shard);
@@ -5293,6 +5679,7 @@ static void sarki_metrics_add_shard(const sarki_shard *shard, sark_cache_metrics
     metrics->cleared += sarki_read_count(&shard->a_cleared);
     metrics->lock_fallbacks += sarki_read_count(&shard->a_fallbacks);
     metrics->recency_moves += sarki_read_count(&shard->a_recency_moves);
+    metrics->room_moves += sarki_read_count(&shard->a_room_moves);
     uint32_t longest = sarki_load32_relaxed(&shard->a_longest_hold); /* order: R1 */
     metrics->longest_hold_moves = sarki_max64(metrics->longest_hold_moves, longest);
 }
@@ -5422,6 +5809,7 @@ static void sarki_metrics_subtract(const sark_cache *cache, sark_cache_metrics *
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) counts[i] -= baseline->counts[i];
     memcpy(metrics, counts, sizeof counts);
     metrics->recency_moves -= baseline->recency_moves;
+    metrics->room_moves -= baseline->room_moves;
     sarki_latency_finish(&metrics->hit, before ? &before[SARKI_LATENCY_HIT] : &none);
     sarki_latency_finish(&metrics->miss, before ? &before[SARKI_LATENCY_MISS] : &none);
     sarki_latency_finish(&metrics->set, before ? &before[SARKI_LATENCY_SET] : &none);
@@ -5434,6 +5822,7 @@ static void sarki_metrics_note(sark_cache *cache)
     sarki_metrics_collect(cache, &metrics);
     memcpy(cache->baseline->counts, &metrics, sizeof cache->baseline->counts);
     cache->baseline->recency_moves = metrics.recency_moves;
+    cache->baseline->room_moves = metrics.room_moves;
     if (!cache->latency_baseline) return;
     cache->latency_baseline[SARKI_LATENCY_HIT] = metrics.hit;
     cache->latency_baseline[SARKI_LATENCY_MISS] = metrics.miss;
@@ -5559,7 +5948,8 @@ static void sarki_check_entry_locked(sarki_checker *checker, sarki_shard *shard,
     const sarki_bucket *bucket = &cache->index.buckets[spot.bucket];
     checker->entries++;
     checker->payload_bytes += (uint64_t)entry->key_bytes + entry->value_bytes;
-    sarki_verify(checker, entry->hash == query.hash, "X1: an entry's hash is not that of its key");
+    sarki_verify(checker, sarki_entry_hash(entry) == query.hash,
+                 "X1: an entry's hash is not that of its key");
     sarki_verify(checker, sarki_bucket_tag(bucket, spot.slot) == query.tag,
                  "X2: a slot's tag is not that of its key");
     for (uint32_t b = sarki_index_home(&cache->index, query.hash); b != spot.bucket;
@@ -5575,7 +5965,7 @@ static void sarki_check_index(sarki_checker *checker)
     sarki_spot spot = {0, 0};
     do {
         uint32_t ref = 0;
-        sarki_shard *shard = sarki_walk_lock(checker->cache, spot, &ref);
+        sarki_shard *shard = sarki_slot_lock(checker->cache, spot, &ref);
         if (!shard) continue;
         sarki_check_entry_locked(checker, shard, spot, ref);
         sarki_shard_unlock(shard);
@@ -5830,7 +6220,7 @@ static sarki_layout sarki_layout_of(const sark_cache_config *config)
     sarki_layout_place(&layout.hints, &at, (uint64_t)1 << layout.hint_bits, sizeof(sarki_a32),
                        apart);
     sarki_layout_place(&layout.scan_refs, &at,
-                       layout.lease_count + layout.pin_count + layout.reporter_count + 1,
+                       layout.lease_count + layout.pin_count + layout.reporter_count + 2,
                        sizeof(uint32_t), apart);
     sarki_layout_place(&layout.reporters, &at, layout.reporter_count, sizeof(sarki_reporter), 8);
     sarki_layout_place(&layout.histograms, &at, kinds, sizeof(sarki_histogram), 64);
@@ -6198,19 +6588,12 @@ SARK_CACHE_API void sark_cache_fork_parent(sark_cache *cache)
     sarki_unlock(&cache->cleaner.mutex);
 }
 
-/* Whether a block is that of an entry in the index. What it says of its hash may be anything. */
+/* Whether a block is that of an entry in the index. */
 static bool sarki_fork_is_indexed(const sark_cache *cache, uint32_t ref)
 {
-    const sarki_index *index = &cache->index;
-    uint32_t b = sarki_index_home(index, sarki_entry_of(cache, ref)->hash);
-    for (uint32_t hops = 0; hops < index->bucket_count; hops++) {
-        const sarki_bucket *bucket = &index->buckets[b];
-        for (uint32_t slot = 0; slot < SARKI_SLOTS; slot++) /* order: R5 no other thread is here */
-            if (sarki_load32_relaxed(&bucket->a_refs[slot]) == ref) return true;
-        if (sarki_load32_relaxed(&bucket->a_overflow) == 0) return false; /* order: R5 */
-        b = sarki_index_next(index, b);
-    }
-    return false;
+    sarki_spot spot;
+    return sarki_index_spot(&cache->index, sarki_entry_hash(sarki_entry_of(cache, ref)), ref,
+                            &spot);
 }
 
 static bool sarki_fork_is_pinned(const sark_cache *cache, uint32_t ref)
@@ -6239,7 +6622,7 @@ static void sarki_fork_sweep(sark_cache *cache)
 {
     sarki_arena *arena = &cache->memory.arena;
     for (uint32_t ref = arena->first, next; ref < arena->end; ref = next) {
-        bool is_free = (sarki_block(arena, ref)[0] & SARKI_BLOCK_FREE) != 0;
+        bool is_free = sarki_block_is_free(arena, ref);
         next = ref + sarki_block_size(arena, ref);
         if (is_free || sarki_fork_is_indexed(cache, ref) || sarki_fork_is_reported(cache, ref))
             continue;
@@ -6247,7 +6630,7 @@ static void sarki_fork_sweep(sark_cache *cache)
             sarki_stack_push(cache, &cache->shards->retired, ref);
             continue;
         }
-        if (sarki_block(arena, next)[0] & SARKI_BLOCK_FREE) next += sarki_block_size(arena, next);
+        if (sarki_block_is_free(arena, next)) next += sarki_block_size(arena, next);
         sarki_residents_empty(&cache->leases, ref); /* H2 */
         sarki_arena_release(arena, ref);
     }
@@ -6265,7 +6648,7 @@ static void sarki_fork_word(const sarki_leases *leases, sarki_a64 *a_word)
     sarki_store64_relaxed(a_word, sarki_word_of(word, ref, SARKI_WORD_RESIDENT)); /* order: R5 */
 }
 
-static void sarki_fork_leases(const sarki_leases *leases)
+static void sarki_fork_leases(sarki_leases *leases)
 {
     for (uint32_t i = 0; i < leases->lease_count; i++) {
         sarki_lease *lease = sarki_lease_at(leases, i);
@@ -6278,6 +6661,7 @@ static void sarki_fork_leases(const sarki_leases *leases)
         bool is_out = sarki_load32_relaxed(&pin->a_sequence) & 1; /* order: R5 as above */
         if (!is_out) sarki_store32_relaxed(&pin->a_ref, 0);       /* order: R5 */
     }
+    sarki_store32_relaxed(&leases->a_moving, 0); /* order: R5 as above */
 }
 
 /* Gives back the rows of threads inside callbacks, but the calling thread's own. */

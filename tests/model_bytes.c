@@ -38,6 +38,7 @@ typedef struct bytes_run {
 #define NOBODY UINT32_MAX
 
 static bytes_run tested;
+static uint64_t moves; /* for room, in all regions of a size */
 
 static bool differs(const char *what, uint32_t key)
 {
@@ -337,6 +338,7 @@ static bool end(void)
     for (size_t pin = 0; same && pin < tested.pin_count; pin++)
         same = sark_cache_unpin(tested.cache, &tested.pins[pin].pinned) == SARK_CACHE_OK;
     sark_cache_metrics metrics = metrics_of(tested.cache);
+    moves += metrics.room_moves;
     if (same && metrics.evictions_for_bytes + metrics.evictions_for_entries != tested.evicted)
         same = differs("the metrics lose evictions", 0);
     if (same && metrics.rejected_busy != tested.busy) same = differs("BUSY is miscounted", 0);
@@ -372,8 +374,11 @@ static void run_region(size_t bytes)
 {
     enum { SEEDS = 12 };
     uint64_t each = operations_in_all / (2 * SEEDS) + 1;
+    moves = 0;
     for (uint64_t seed = first_seed; seed < first_seed + SEEDS; seed++)
         CHECK(run_seed(seed, bytes, each));
+    printf("  %" PRIu64 " entries moved\n", moves);
+    CHECK(moves > 0);
 }
 
 TEST(region_of_64_kib) { run_region(1u << 16); }

@@ -15,6 +15,11 @@
 #define USUAL_OPERATIONS 10000000
 #endif
 
+/* What else happens before an operation, and should not be seen. */
+#ifndef DISTURB
+#define DISTURB(cache, random) ((void)0)
+#endif
+
 enum {
     CONFIGURATIONS = 400,
     REGION_BYTES = 4 << 20,
@@ -87,6 +92,7 @@ static bool random_operation(run *mine)
 {
     uint32_t key = random_below(&mine->random, mine->key_count);
     uint32_t choice = random_below(&mine->random, 100);
+    DISTURB(tested.cache, &mine->random);
     if (choice < 25) return model_get(&tested, key);
     if (choice < 44) return random_write(mine, MODEL_SET, key);
     if (choice < 50) return random_rewrite(mine, key);

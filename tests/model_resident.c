@@ -2,10 +2,9 @@
    other entry takes the word over: stamps are brought back at every turn, and the order is still
    exact.
 
-   model_resident [operations [first seed]]; 2,000,000 operations at the usual scale. */
+   model_resident [operations [first seed]]; 10,000,000 operations at the usual scale. */
 
 #define SARKI_HOT_UNITS (UINT64_MAX / 2)
 #define SARKI_YOUNG_UNITS 0
 #define SARKI_IS_HOT(last, stamp) true
-#define USUAL_OPERATIONS 2000000
 #include "model_random.c"

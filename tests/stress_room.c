@@ -249,16 +249,18 @@ static void finish(const actor *actors)
     atomic_store(&callbacks_call, false);
     sark_cache_metrics_read(cache, &metrics);
     printf("  pins %d, ttl %d, callback %d, cleanup %d, shards %u, max_entries %llu: "
-           "%llu writes, %llu BUSY, %llu inside callbacks\n", now_run.pins, now_run.ttl,
+           "%llu writes, %llu moves, %llu BUSY, %llu inside callbacks\n", now_run.pins, now_run.ttl,
            now_run.callback + now_run.callback_calls, now_run.cleanup_interval_ms != 0,
            now_run.shard_count, (unsigned long long)now_run.max_entries,
-           (unsigned long long)writes, (unsigned long long)busy,
+           (unsigned long long)writes, (unsigned long long)metrics.room_moves,
+           (unsigned long long)busy,
            (unsigned long long)atomic_load(&busy_inside));
     CHECK(metrics.rejected_busy == busy + atomic_load(&busy_inside));
     CHECK(now_run.pins || busy == 0 || (now_run.callback_calls && busy * 200 < writes));
     CHECK(metrics.bytes_peak <= metrics.max_bytes && metrics.pins_in_use == 0);
     CHECK(metrics.longest_hold_moves <= 256);
     CHECK(writes > 100 && busy < writes);
+    CHECK(metrics.room_moves > 0 || now_run.max_entries < 100);
     fill_with_one();
     char text[256] = "";
     CHECK(sark_cache_check(cache, text, sizeof text));

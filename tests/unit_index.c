@@ -39,7 +39,7 @@ static uint32_t ref_of(uint32_t key, uint32_t version)
 static void entry_create(uint32_t key, uint32_t version)
 {
     sarki_entry *entry = sarki_entry_at(tested.region, ref_of(key, version));
-    entry->hash = tested.queries[key].hash;
+    sarki_store32_relaxed(&entry->a_hash, tested.queries[key].hash);
     entry->key_bytes = sizeof tested.keys[key];
     memcpy(sarki_entry_key(entry), &tested.keys[key], sizeof tested.keys[key]);
 }
