@@ -202,6 +202,9 @@ typedef struct sark_cache_config {
     uint32_t pin_count;             /* pins out at a time: up to 1024; default 16, or fewer in a
                                        small region */
     uint32_t cleanup_interval_ms;   /* 0: no cleanup thread */
+    uint32_t touch_interval_ms;     /* a hit on an entry used less than so long ago does not make it
+                                       the most recently used; 0: every hit does. Takes 4 bytes of
+                                       an entry with a TTL, 24 of one without */
     uint32_t latency_sample_every;  /* one call in so many is timed for the histograms; 0: none */
     sark_cache_clock clock;         /* default: CLOCK_BOOTTIME, and the coarse CLOCK_MONOTONIC */
     sark_cache_allocator allocator;
@@ -1603,7 +1606,8 @@ static void sarki_arena_create(sarki_arena *arena, uint32_t first, uint32_t end)
    part, the key, the value.
 
    Layout (64 bit).   0 block word   4 value size   8 stamp   16 recency link   28 hash
-                     32 version      38 key size   40 [deadline, expiry link: 20 bytes]  key value
+                     32 version      38 key size   40 [deadline, expiry link: 20 bytes]
+                     60 [last touch: 4 bytes, where there is a touch interval]  key value
 
    Access.
    field            | who reads               | who writes           | guard
@@ -1614,12 +1618,13 @@ static void sarki_arena_create(sarki_arena *arena, uint32_t first, uint32_t end)
    a_hash                                | the same; who moves entries looks at blocks (>>moving)
    a_deadline       | readers, writers        | touch                | atomic; under the lock
    expiry link      | the shard's writers     | the same             | shard lock
+   a_touched_ms     | readers                 | readers, writers     | R1; under a lease or lock
    An entry that was removed belongs to the thread that removed it, then to the retired list. */
 
 typedef struct sarki_link {
     uint32_t next, prev;   /* references of neighbours; anything at an end of the list */
     uint16_t place;        /* wheel slot, or SARKI_IN_FIFO; once removed, the cause */
-    uint16_t header_bytes; /* recency link only: where the key begins; one of the two below */
+    uint16_t header_bytes; /* recency link only: where the key begins; one of those below */
 } sarki_link;
 
 typedef struct sarki_entry {
@@ -1637,6 +1642,7 @@ typedef struct sarki_entry {
 typedef struct sarki_expiry {
     sarki_a64 a_deadline; /* in the clock's unit; SARKI_NEVER */
     sarki_link link;
+    sarki_a32 a_touched_ms; /* by the cache's clock, its lower half; only with a touch interval */
 } sarki_expiry;
 
 static inline sarki_entry *sarki_entry_at(const char *region, uint32_t ref)
@@ -1654,10 +1660,12 @@ static inline void sarki_entry_prefetch(const char *region, uint32_t ref)
     sarki_prefetch(line + 192);
 }
 
-/* Bytes before the key, without and with an expiry part. */
+/* Bytes before the key: without an expiry part, with one, and with the last touch in it. */
 #define SARKI_PLAIN_HEADER ((uint32_t)sizeof(sarki_entry))
 #define SARKI_TIMED_HEADER \
     ((uint32_t)(sizeof(sarki_entry) + offsetof(sarki_expiry, link) + sizeof(sarki_link)))
+
+#define SARKI_TOUCHED_HEADER ((uint32_t)(sizeof(sarki_entry) + sizeof(sarki_expiry)))
 
 static inline bool sarki_entry_is_timed(const sarki_entry *entry)
 {
@@ -1884,7 +1892,8 @@ static void sarki_wheel_slot_emptied(sarki_wheel *wheel, uint32_t place)
 }
 
 /* The list by which an entry leaves: its slot's, or the pending ones, whose place is the slot they
-   had. An end of the slot's list is known to it; an entry between others leaves both the same way. */
+   had. An end of the slot's list is known to it; an entry between others leaves any list the same
+   way. */
 static inline sarki_list *sarki_wheel_list_of(sarki_wheel *wheel, uint32_t ref)
 {
     sarki_list *list = &sarki_wheel_slot_at(wheel, sarki_link_at(wheel->links, ref)->place)->list;
@@ -3020,6 +3029,7 @@ struct sark_cache {
     sarki_reporter *reporters;   /* NULL: there is no callback */
     uint32_t reporter_count;
     int64_t process_id; /* of the process that created it, or of the child after a fork */
+    uint32_t touch_interval_ms;
     sarki_index index;
     sarki_leases leases;
 
@@ -3058,8 +3068,8 @@ static inline uint32_t sarki_shard_number(const sark_cache *cache, uint32_t tag)
     return tag & (cache->shard_count - 1);
 }
 
-/* Locks the shard of an occupied slot, which its tag names; NULL: the slot is free or changed. *ref is
-   its entry. */
+/* Locks the shard of an occupied slot, which its tag names; NULL: the slot is free or changed. *ref
+   is its entry. */
 static sarki_shard *sarki_slot_lock(sark_cache *cache, sarki_spot spot, uint32_t *ref)
 {
     sarki_bucket *bucket = &cache->index.buckets[spot.bucket];
@@ -3146,6 +3156,32 @@ SARKI_HOT bool sarki_entry_expired(const sark_cache *cache, sarki_entry *entry)
     int64_t deadline = sarki_entry_deadline(entry), now = sarki_now(cache);
     if (SARKI_LIKELY(now >= 0 && deadline - now > cache->coarse_lag)) return false;
     return sarki_deadline_passed(cache, now, deadline);
+}
+
+/* The time in which touches are noted: its lower half tells short distances. */
+static inline uint32_t sarki_touch_ms(const sark_cache *cache, int64_t now)
+{
+    return (uint32_t)(now / cache->ticks_per_ms);
+}
+
+/* Notes that an entry is touched now, where there is a touch interval. */
+static inline void sarki_entry_note_touch(const sark_cache *cache, sarki_entry *entry)
+{
+    if (cache->touch_interval_ms > 0) /* order: R1 */
+        sarki_store32_relaxed(&sarki_entry_expiry(entry)->a_touched_ms,
+                              sarki_touch_ms(cache, sarki_now(cache)));
+}
+
+/* Whether a hit touches an entry, where there is a touch interval. */
+SARKI_COLD bool sarki_entry_touch_is_due(const sark_cache *cache, sarki_entry *entry)
+{
+    sarki_a32 *a_touched_ms = &sarki_entry_expiry(entry)->a_touched_ms;
+    int64_t now = sarki_now(cache);
+    uint32_t now_ms = sarki_touch_ms(cache, now);
+    uint32_t since_ms = now_ms - sarki_load32_relaxed(a_touched_ms); /* order: R1 both may count */
+    bool is_due = now < 0 || since_ms >= cache->touch_interval_ms;
+    if (is_due) sarki_store32_relaxed(a_touched_ms, now_ms); /* order: R1 */
+    return is_due;
 }
 
 /* Entries in the index. */
@@ -4112,16 +4148,21 @@ static bool sarki_window_pays_locked(const sarki_arena *arena, uint32_t wanted)
     return all - used >= wanted + (more < half ? more : half);
 }
 
-/* How many granules would have to move out of a window; UINT64_MAX: it is not possible there.
-   obstacles  blocks that stay */
-static uint64_t sarki_window_cost_locked(const sarki_arena *arena, uint32_t first, uint32_t wanted,
-                                         const uint32_t *obstacles, uint32_t count)
+/* Whether a window meets one of some blocks. */
+static bool sarki_window_meets(uint32_t first, uint32_t wanted, const uint32_t *refs,
+                               uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (refs[i] >= first && refs[i] - first < wanted) return true;
+    return false;
+}
+
+/* About how many granules would have to move out of a window; UINT64_MAX: it would pass the end. */
+static uint64_t sarki_window_cost_locked(const sarki_arena *arena, uint32_t first, uint32_t wanted)
 {
     uint64_t live = 0;
     uint32_t seen = 0;
     if (arena->end - first < wanted) return UINT64_MAX;
-    for (uint32_t i = 0; i < count; i++)
-        if (obstacles[i] >= first && obstacles[i] - first < wanted) return UINT64_MAX;
     for (uint32_t i = 0; i < SARKI_BLOCKS_WEIGHED && seen < wanted; i++) {
         uint32_t size = sarki_block_size(arena, first + seen);
         if (!sarki_block_is_free(arena, first + seen)) live += size;
@@ -4161,10 +4202,10 @@ static uint32_t sarki_window_best_locked(sark_cache *cache, const sarki_window *
     uint64_t least = UINT64_MAX;
     firsts[count++] = arena->first;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t cost = sarki_window_cost_locked(arena, firsts[i], window->wanted, obstacles, pinned);
-        if (sarki_window_cost_locked(arena, firsts[i], window->wanted, window->stuck,
-                                     window->stuck_count) == UINT64_MAX)
+        if (sarki_window_meets(firsts[i], window->wanted, window->stuck, window->stuck_count) ||
+            sarki_window_meets(firsts[i], window->wanted, obstacles, pinned))
             continue;
+        uint64_t cost = sarki_window_cost_locked(arena, firsts[i], window->wanted);
         if (cost < least) best = firsts[i];
         least = sarki_min64(least, cost);
     }
@@ -4208,6 +4249,10 @@ static void sarki_moving_copy(sark_cache *cache, uint32_t ref, uint32_t to)
     copy->version_low = entry->version_low;
     copy->version_high = entry->version_high;
     sarki_store32_relaxed(&copy->a_hash, sarki_entry_hash(entry)); /* order: R3 */
+    if (cache->touch_interval_ms > 0) { /* order: R1 */
+        uint32_t touched_ms = sarki_load32_relaxed(&sarki_entry_expiry(entry)->a_touched_ms);
+        sarki_store32_relaxed(&sarki_entry_expiry(copy)->a_touched_ms, touched_ms); /* order: R1 */
+    }
     memcpy(sarki_entry_key(copy), sarki_entry_key(entry),
            (size_t)entry->key_bytes + entry->value_bytes);
 }
@@ -4331,8 +4376,9 @@ static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted)
 
    Memory: who finds none takes a turn, first come, first served, and until he has his block
    nobody else takes memory. He evicts, oldest first, until there is a gap or one can be made by
-   moving; while a callback is told of a victim he gives the turn up, for it may wait for others. Pins that leave no gap are
-   found before anything is evicted. The key's own entry leaves last, or not at all.
+   moving; while a callback is told of a victim he gives the turn up, for it may wait for others.
+   Pins that leave no gap are found before anything is evicted. The key's own entry leaves last, or
+   not at all.
 
    Inside a removal callback nobody waits and nobody takes a turn: the entry that is being
    reported may be the very memory or place that others wait for.
@@ -4611,6 +4657,12 @@ SARKI_COLD bool sarki_hit_hot(sark_cache *cache, sarki_lease *lease, sarki_entry
     return false;
 }
 
+static inline void sarki_lease_count_hit(sarki_lease *lease)
+{
+    uint64_t hits = sarki_load64_relaxed(&lease->a_hits); /* order: R2 the lease is held */
+    sarki_store64_relaxed(&lease->a_hits, hits + 1);      /* order: R1, R2 */
+}
+
 /* A hit by an ordinary lease. */
 SARKI_HOT void sarki_hit_leased(sark_cache *cache, const sarki_hold *hold, sarki_entry *entry,
                                 uint32_t ref)
@@ -4624,35 +4676,38 @@ SARKI_HOT void sarki_hit_leased(sark_cache *cache, const sarki_hold *hold, sarki
     } else if (last < stamp) {
         sarki_store64_relaxed(&entry->a_stamp, stamp); /* order: R1 */
     }
-    uint64_t hits = sarki_load64_relaxed(&lease->a_hits); /* order: R2 the lease is held */
-    sarki_store64_relaxed(&lease->a_hits, hits + 1);      /* order: R1, R2 */
+    sarki_lease_count_hit(lease);
 }
 
 /* A hit under the lock of the shard, or by a pin. */
 SARKI_COLD void sarki_hit_otherwise(sark_cache *cache, sarki_shard *locked, sarki_lease *home,
-                                    sarki_entry *entry)
+                                    sarki_entry *entry, bool touches)
 {
     if (locked) {
-        sarki_entry_touch(entry, sarki_stamp_next(&cache->stamps, &locked->a_last_stamp));
+        if (touches)
+            sarki_entry_touch(entry, sarki_stamp_next(&cache->stamps, &locked->a_last_stamp));
         sarki_count_locked(&locked->a_hits, 1);
     } else {
-        sarki_entry_touch(entry, sarki_stamp_now(&cache->stamps));
+        if (touches) sarki_entry_touch(entry, sarki_stamp_now(&cache->stamps));
         sarki_add64_relaxed(&home->a_pin_hits, 1); /* order: R1 */
     }
 }
 
-/* Counts a hit and makes the entry the most recently used. */
+/* Counts a hit and makes the entry the most recently used, unless it comes within the interval. */
 SARKI_HOT void sarki_read_hit(sark_cache *cache, sarki_reading *reading)
 {
     sarki_hold *hold = &reading->hold;
+    bool touches = SARKI_LIKELY(cache->touch_interval_ms == 0) ||
+                   sarki_entry_touch_is_due(cache, reading->entry);
     if (SARKI_LIKELY(hold->lease && hold->a_ref)) {
-        sarki_hit_leased(cache, hold, reading->entry, reading->ref);
+        if (SARKI_LIKELY(touches)) sarki_hit_leased(cache, hold, reading->entry, reading->ref);
+        else sarki_lease_count_hit(hold->lease);
     } else if (hold->a_word) {
         sarki_hit_resident(cache, hold->lease, reading->entry, reading->ref);
         hold->word += SARKI_WORD_USE;
     } else {
         sarki_hit_otherwise(cache, reading->locked, sarki_home_lease(cache, reading),
-                            reading->entry);
+                            reading->entry, touches);
     }
 }
 
@@ -4913,14 +4968,16 @@ static sark_cache_status sarki_deadline_of(const sark_cache *cache, int64_t ttl_
     return SARK_CACHE_OK;
 }
 
-/* Whether an entry gets an expiry part: where it has a deadline, or where it is so large that the
-   part costs next to nothing, and touch might find no room for a copy that has one. */
+/* Bytes before the key. An entry gets an expiry part where it has a deadline or there is a touch
+   interval, and where it is so large that the part costs next to nothing, and touch might find no
+   room for a copy that has one. */
 static uint32_t sarki_header_for(const sark_cache *cache, size_t key_bytes, size_t value_bytes,
                                  bool has_deadline)
 {
     const sarki_arena *arena = &cache->memory.arena;
     uint64_t large = sarki_min64(1024, (uint64_t)(arena->end - arena->first) * SARKI_GRANULE / 4);
     bool is_timed = has_deadline || (uint64_t)key_bytes + value_bytes >= large;
+    if (cache->touch_interval_ms > 0) return SARKI_TOUCHED_HEADER;
     return is_timed ? SARKI_TIMED_HEADER : SARKI_PLAIN_HEADER;
 }
 
@@ -4947,6 +5004,7 @@ static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32
     entry->value_bytes = (uint32_t)value_bytes;
     if (sarki_entry_is_timed(entry))
         sarki_init64(&sarki_entry_expiry(entry)->a_deadline, (uint64_t)write->deadline);
+    sarki_entry_note_touch(cache, entry);
     if (write->query.key_bytes > 0)
         memcpy(sarki_entry_key(entry), write->query.key, write->query.key_bytes);
     if (value_bytes > write->kept_bytes)
@@ -5338,6 +5396,7 @@ static void sarki_touch_locked(sark_cache *cache, sarki_shard *shard, uint32_t r
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
     sarki_entry_touch(entry, sarki_stamp_next(&cache->stamps, &shard->a_last_stamp));
+    sarki_entry_note_touch(cache, entry);
     sarki_count_locked(&shard->a_touches, 1);
     if (!sarki_entry_is_timed(entry)) return;
     if (sarki_entry_deadline(entry) != SARKI_NEVER) sarki_wheel_remove(&shard->expiry, ref);
@@ -6334,7 +6393,8 @@ static void sarki_leases_create(sark_cache *cache, const sarki_layout *layout)
     sarki_leases *leases = &cache->leases;
     leases->region = cache->region;
     leases->slots = cache->region + layout->leases;
-    leases->has_residents = SARKI_WIDE && layout->lease_spacing == SARKI_LEASE_SPACING;
+    leases->has_residents = SARKI_WIDE && layout->lease_spacing == SARKI_LEASE_SPACING &&
+                            cache->touch_interval_ms == 0; /* else stamps are rare */
     leases->pins = (sarki_pin *)(void *)(cache->region + layout->pins);
     leases->a_hints = (sarki_a32 *)(void *)(cache->region + layout->hints);
     leases->lease_count = layout->lease_count;
@@ -6433,6 +6493,7 @@ static sark_cache *sarki_build(const sark_cache_config *config, void *memory,
     cache->region = region;
     cache->config = *config;
     cache->max_entries = (uint32_t)config->max_entries;
+    cache->touch_interval_ms = config->touch_interval_ms;
     cache->ticks_per_ms = config->clock.now_ms ? 1 : 1000000;
     if (!config->clock.now_ms)
         cache->coarse_lag = SARKI_COARSE_LAG_TICKS * (int64_t)sarki_coarse_tick_ns();
@@ -6745,6 +6806,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_ASSERT
 #undef SARKI_BINS_PER_LEVEL
 #undef SARKI_BIN_BITS
+#undef SARKI_BLOCKS_WEIGHED
 #undef SARKI_BLOCK_FLAGS
 #undef SARKI_BLOCK_FREE
 #undef SARKI_BYTES_READ
@@ -6807,11 +6869,13 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_STAMP_STEP
 #undef SARKI_STRANGERS
 #undef SARKI_TIMED_HEADER
+#undef SARKI_TOUCHED_HEADER
 #undef SARKI_TYPICAL_ENTRY_BYTES
 #undef SARKI_WHEEL_WORDS
 #undef SARKI_WIDE
 #undef SARKI_WIDE_DIGIT
 #undef SARKI_WIDE_SHARD_BYTES
+#undef SARKI_WINDOWS
 #undef SARKI_WORD_BUSY
 #undef SARKI_WORD_EMPTY
 #undef SARKI_WORD_RESIDENT

@@ -111,6 +111,7 @@ TEST(given_fields_are_in_force)
     config.shard_count = 8;
     config.lease_count = 5;
     config.pin_count = 3;
+    config.touch_interval_ms = 11;
     config.latency_sample_every = 9;
     config.hash_seed = 0xFEEDFACECAFEBEEFu;
     sark_cache *cache = support_create(&config);
@@ -120,7 +121,8 @@ TEST(given_fields_are_in_force)
     CHECK(in_force.max_entries == 77 && in_force.max_bytes == 1u << 18);
     CHECK(in_force.default_ttl_ms == 1234 && in_force.ttl_jitter_percent == 7);
     CHECK(in_force.shard_count == 8 && in_force.lease_count == 5 && in_force.pin_count == 3);
-    CHECK(in_force.cleanup_interval_ms == 0 && in_force.latency_sample_every == 9);
+    CHECK(in_force.cleanup_interval_ms == 0 && in_force.touch_interval_ms == 11);
+    CHECK(in_force.latency_sample_every == 9);
     CHECK(in_force.clock.now_ms == support_clock && in_force.on_remove == support_on_remove);
     CHECK(in_force.on_remove_context == config.on_remove_context);
     CHECK(in_force.hash_seed == 0);

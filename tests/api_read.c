@@ -166,6 +166,44 @@ TEST(what_moves_in_the_order)
     }
 }
 
+/* Which key leaves a cache of two after a read of the older one, so long after it was set. */
+static const char *leaves_after(void (*read)(sark_cache *cache), int64_t since_ms, uint64_t *hits)
+{
+    static const char *keys[] = {"a", "b"};
+    sark_cache_config config = support_config(2);
+    config.touch_interval_ms = 10;
+    sark_cache *cache = support_create(&config);
+    if (!cache) return "";
+    CHECK(put(cache, "a", "value", 0) == SARK_CACHE_OK);
+    CHECK(put(cache, "b", "value", 0) == SARK_CACHE_OK);
+    advance(since_ms);
+    read(cache);
+    *hits = metrics_of(cache).hits;
+    CHECK(put(cache, "c", "value", 0) == SARK_CACHE_OK);
+    int leaves = removal_is(support_removals(), 0, "b", "value", SARK_CACHE_EVICTED);
+    CHECK(leaves || removal_is(support_removals(), 0, "a", "value", SARK_CACHE_EVICTED));
+    FINISH(cache);
+    return keys[leaves];
+}
+
+static void read_touch(sark_cache *cache)
+{
+    CHECK(sark_cache_touch(cache, "a", 1, SARK_CACHE_NO_EXPIRY) == SARK_CACHE_OK);
+}
+
+/* The interval is over when it has passed, or when the clock went back. */
+TEST(a_hit_within_the_touch_interval_does_not_move)
+{
+    static const int64_t since_ms[] = {0, 9, 10, 1000, -1};
+    for (size_t i = 0; i < sizeof since_ms / sizeof *since_ms; i++) {
+        const char *leaves = since_ms[i] == 0 || since_ms[i] == 9 ? "a" : "b";
+        uint64_t hits = 0;
+        CHECK(strcmp(leaves_after(read_get, since_ms[i], &hits), leaves) == 0 && hits == 1);
+        CHECK(strcmp(leaves_after(read_pin, since_ms[i], &hits), leaves) == 0 && hits == 1);
+        CHECK(strcmp(leaves_after(read_touch, since_ms[i], &hits), "b") == 0 && hits == 0);
+    }
+}
+
 /* ---- Keys and values ------------------------------------------------------------------------ */
 
 TEST(nothing_is_a_key_and_a_value)
@@ -624,6 +662,7 @@ int main(void)
     RUN(the_size_need_not_be_asked_for);
     RUN(a_short_buffer_changes_nothing);
     RUN(what_moves_in_the_order);
+    RUN(a_hit_within_the_touch_interval_does_not_move);
     RUN(nothing_is_a_key_and_a_value);
     RUN(keys_are_bytes);
     RUN(every_length_of_key);

@@ -113,8 +113,8 @@ TEST(two_kib_among_64_bytes)
         if (paid.evicted > most) most = paid.evicted;
         for (unsigned j = 0; j < 100; j++) CHECK(set(test_below(&random_state, keys), 64, 0));
     }
-    printf("  %zu bytes an entry; %" PRIu64 " inserts of 2 KiB evicted %" PRIu64 " and moved %" PRIu64
-           ", one at most %" PRIu64 "\n", one, inserts, evicted, moved, most);
+    printf("  %zu bytes an entry; %" PRIu64 " inserts of 2 KiB evicted %" PRIu64 ", one at most %"
+           PRIu64 ", and moved %" PRIu64 "\n", one, inserts, evicted, most, moved);
     CHECK(most <= 100);
     CHECK(evicted > 0 && moved > 0);
     destroy();

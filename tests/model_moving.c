@@ -1,5 +1,5 @@
-/* The random operations of model_random.c while entries are moved to other blocks all the time, with
-   resident words that name them: nothing of that is to be seen.
+/* The random operations of model_random.c while entries are moved to other blocks all the time,
+   with resident words that name them: nothing of that is to be seen.
 
    model_moving [operations [first seed]]; 2,000,000 operations at the usual scale. */
 

@@ -141,6 +141,7 @@ static bool begin(run *mine, uint64_t seed)
                                 .lease_count = seed % 3 ? 0 : 2,
                                 .latency_sample_every = seed % 5 ? 0 : 3};
     if (!tested.silent && seed % 4 == 0) config.default_ttl_ms = 3;
+    if (seed % 7 == 0) config.touch_interval_ms = 1 + random_below(&mine->random, 4);
     size_t offset = (size_t)random_below(&mine->random, 64);
     config.pin_count = MODEL_PINS;
     size_t bytes = sark_cache_region_bytes(&config) + SPARE_BYTES;

@@ -38,7 +38,7 @@
 
 typedef struct oracle_entry {
     uint32_t key, tag, value_bytes; /* the tag tells the bytes of the value */
-    int64_t deadline_ms;
+    int64_t deadline_ms, touched_ms;
     bool is_number; /* the value is this, and no bytes of a tag */
     int64_t number;
 } oracle_entry;
@@ -46,7 +46,7 @@ typedef struct oracle_entry {
 typedef struct oracle {
     oracle_entry *entries; /* an array of stb_ds, the least recently used first */
     size_t capacity;
-    int64_t now_ms, default_ttl_ms;
+    int64_t now_ms, default_ttl_ms, touch_interval_ms;
 } oracle;
 
 static inline size_t oracle_size(const oracle *mine)
@@ -79,6 +79,7 @@ static inline void oracle_remove(oracle *mine, size_t at) { stbds_arrdel(mine->e
 
 static inline void oracle_append(oracle *mine, oracle_entry entry)
 {
+    entry.touched_ms = mine->now_ms;
     stbds_arrput(mine->entries, entry);
 }
 
@@ -88,6 +89,13 @@ static inline void oracle_use(oracle *mine, size_t at)
     oracle_entry entry = mine->entries[at];
     oracle_remove(mine, at);
     oracle_append(mine, entry);
+}
+
+/* A hit: the entry is used, unless it was so within the interval. */
+static inline void oracle_hit(oracle *mine, size_t at)
+{
+    if (mine->now_ms - mine->entries[at].touched_ms >= mine->touch_interval_ms)
+        oracle_use(mine, at);
 }
 
 static inline int64_t oracle_deadline(const oracle *mine, int64_t ttl_ms)
@@ -366,7 +374,7 @@ static inline bool model_get(model *mine, uint32_t key)
     model_count_read(mine, key, entry != NULL);
     if (entry) {
         if (!model_same(mine, entry, value, value_bytes)) return false;
-        oracle_use(&mine->oracle, oracle_find(&mine->oracle, key));
+        oracle_hit(&mine->oracle, oracle_find(&mine->oracle, key));
     }
     return model_nothing_left(mine) && model_size(mine);
 }
@@ -449,7 +457,7 @@ static inline bool model_pin_key(model *mine, uint32_t key)
     if (entry) {
         if (!model_same(mine, entry, pinned.value, pinned.value_bytes)) return false;
         mine->pins[mine->pin_count++] = (model_pin){pinned, *entry};
-        oracle_use(&mine->oracle, oracle_find(&mine->oracle, key));
+        oracle_hit(&mine->oracle, oracle_find(&mine->oracle, key));
     }
     return model_nothing_left(mine) && model_size(mine);
 }
@@ -805,6 +813,7 @@ static inline bool model_begin(model *mine, const sark_cache_config *config, voi
     mine->removals = removals;
     mine->oracle.capacity = (size_t)config->max_entries;
     mine->oracle.default_ttl_ms = config->default_ttl_ms;
+    mine->oracle.touch_interval_ms = config->touch_interval_ms;
     own.pin_count = MODEL_PINS;
     own.clock = (sark_cache_clock){model_clock, mine};
     own.on_remove = mine->silent ? NULL : model_on_remove;
