@@ -120,7 +120,8 @@ TEST(two_kib_among_64_bytes)
     destroy();
 }
 
-/* Large entries of all sizes up to half of the region, among small ones of a size. */
+/* Large entries of all sizes up to half of the region, among small ones of a size. Mostly a third
+   more than their own size is evicted; other large entries in the way can make it twice that. */
 static void compare_costs(size_t region, size_t small)
 {
     create(region, false);
@@ -141,7 +142,7 @@ static void compare_costs(size_t region, size_t small)
     }
     printf("  %zu of %zu: at most %zu bytes evicted for %zu, %" PRIu64 " moved\n", small, region,
            worst_evicted, worst_bytes, moved);
-    CHECK(worst_evicted <= 2 * worst_bytes + 8192 && moved > 0);
+    CHECK(worst_evicted <= 3 * worst_bytes + 8192 && moved > 0);
     destroy();
 }
 
@@ -225,7 +226,7 @@ TEST(pinned_entries_stay)
         CHECK(count == PINS);
         for (unsigned i = 0; i < 10; i++) {
             size_t bytes = 2000 + (size_t)test_below(&random_state, 8000);
-            CHECK(insert_large(bytes).evicted * one <= 2 * bytes + 8192);
+            CHECK(insert_large(bytes).evicted * one <= 3 * bytes + 8192);
             for (unsigned j = 0; j < 100; j++)
                 CHECK(set(test_below(&random_state, 10000), 64, 0));
         }
