@@ -60,8 +60,9 @@ run: $(BUILD)/01_hello $(BUILD)/main_job ## the quick start, then two real trace
 	$(BUILD)/01_hello
 	$(BUILD)/main_job
 
-bench: $(BUILD)/speed ## the cache's speed beside a map and a list under one mutex
+bench: $(BUILD)/speed $(BUILD)/hot_key ## speed beside a map and a list under one mutex; hot keys
 	$(BUILD)/speed
+	$(BUILD)/hot_key
 
 $(BUILD)/01_hello: examples/01_hello.c sark_cache.h
 	@mkdir -p $(@D)
@@ -72,12 +73,14 @@ parts_of_replay   := $(addprefix bench/,trace.c trace_input.c replay_run.c sark_
 parts_of_main_job := $(parts_of_replay) bench/metrics_print.c
 parts_of_speed    := $(wildcard bench/subject*.c) \
                      $(addprefix bench/,workload.c baseline.c sark_cache.c)
+parts_of_hot_key  := $(addprefix bench/,workload.c sark_cache.c)
 bench_flags       := $(STANDARD) $(WARNINGS) $(FLAGS_plain) -pthread
 
 $(BUILD)/replay: bench/replay.c $(parts_of_replay)
 $(BUILD)/main_job: bench/main_job.c $(parts_of_main_job)
 $(BUILD)/speed: bench/speed.c $(parts_of_speed)
-$(addprefix $(BUILD)/,replay main_job speed): sark_cache.h $(wildcard bench/*.h) $(BUILD)/commit
+$(BUILD)/hot_key: bench/hot_key.c $(parts_of_hot_key)
+$(addprefix $(BUILD)/,replay main_job speed hot_key): sark_cache.h $(wildcard bench/*.h) $(BUILD)/commit
 	@mkdir -p $(@D)
 	$(CC) $(bench_flags) -DBENCH_COMMIT='"$(shell cat $(BUILD)/commit)"' \
 	    -DBENCH_FLAGS='"$(bench_flags)"' -I. $(filter %.c,$^) $(zlib) -lm -o $@

@@ -257,6 +257,31 @@ TEST(state_now_and_at_its_peak)
     FINISH(cache);
 }
 
+/* Bytes that an entry of a full cache costs beside its key and value, all tables included. */
+static uint64_t overhead_with(int64_t ttl_ms)
+{
+    static const unsigned char value[64];
+    sark_cache_config config = support_config(100000);
+    config.on_remove = NULL;
+    sark_cache *cache = support_create(&config);
+    if (!cache) return UINT64_MAX;
+    for (uint32_t key = 0; key < 100000; key++)
+        CHECK(sark_cache_set(cache, &key, sizeof key, value, sizeof value, ttl_ms) ==
+              SARK_CACHE_OK);
+    uint64_t overhead = metrics_of(cache).overhead_bytes_per_entry;
+    printf("  %" PRIu64 " bytes an entry %s a deadline\n", overhead,
+           ttl_ms == SARK_CACHE_NO_EXPIRY ? "without" : "with");
+    CHECK(metrics_of(cache).entries == 100000);
+    FINISH(cache);
+    return overhead;
+}
+
+TEST(the_overhead_of_an_entry)
+{
+    CHECK(overhead_with(SARK_CACHE_NO_EXPIRY) <= 80);
+    CHECK(overhead_with(1000) <= 100);
+}
+
 TEST(expired_entries_wait)
 {
     sark_cache_config config = support_config(100);
@@ -473,6 +498,7 @@ int main(void)
     RUN(refusals_count);
     RUN(evictions_for_bytes_count);
     RUN(state_now_and_at_its_peak);
+    RUN(the_overhead_of_an_entry);
     RUN(expired_entries_wait);
     RUN(the_oldest_is_overdue_at_most_so_long);
     RUN(hits_cost_moves_when_a_victim_is_needed);

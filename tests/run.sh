@@ -122,12 +122,12 @@ add_relacy() {
     done
 }
 
-# Scripts that look at a test program from outside.
-add_scripts() {
-    local program=$build/gcc-plain/lockfree_hits
-    [ -e tests/lockfree_strace.sh ] || return
-    add alone gcc-plain lockfree_strace 900 "make -s BUILD=$build CC=gcc SAN= $program &&
-        tests/lockfree_strace.sh $program"
+# Scripts that run a test program in a setting of their own: add_script NAME PROGRAM
+add_script() {
+    local program=$build/gcc-plain/$2
+    add alone gcc-plain "$1" 900 "make -s BUILD=$build CC=gcc SAN= $program || exit
+        export SARK_TEST_SCALE=$scale
+        exec tests/$1.sh $program"
 }
 
 # ---- Running them -------------------------------------------------------------------------------
@@ -230,7 +230,8 @@ case ${1-} in
         add_variant clang address 20
         add_variant gcc thread 10
         add_variant clang thread 10
-        add_scripts
+        add_script lockfree_strace lockfree_hits
+        add_script expiry_namespace expiry_real
         ;;
     variant)
         case ${3-} in

@@ -1,6 +1,6 @@
-/* Life: caches are created and destroyed over and over while their cleanup threads are at work,
-   and thousands of short-lived threads use one cache; nothing leaks, nothing hangs, every entry is
-   reported once, and the process does not grow. */
+/* Life: caches are created and destroyed over and over while their cleanup threads are at work, and
+   thousands of short-lived threads use one cache, and are cancelled; nothing leaks, nothing hangs,
+   every entry is reported once, and the process does not grow. */
 
 #include "threads.h"
 
@@ -192,6 +192,97 @@ TEST(two_caches)
     CHECK(sark_cache_destroy(caches[1]) == SARK_CACHE_OK);
 }
 
+/* ---- Threads that are cancelled ---- */
+
+#define LARGE_BYTES 20000u
+
+static _Atomic(uint64_t) calls_begun, calls_ended, values_stored, entries_reported;
+
+/* A cancellation point, of a function that takes its time. */
+static void removed_slowly(void *context, const void *key, size_t key_bytes, const void *value,
+                           size_t value_bytes, sark_cache_cause cause)
+{
+    (void)context, (void)key, (void)value, (void)cause;
+    CHECK(key_bytes == sizeof(uint64_t) && value_bytes <= LARGE_BYTES);
+    atomic_fetch_add(&entries_reported, 1);
+    test_sleep_ns(1000);
+}
+
+static void call_once(sark_cache *cache, uint64_t *random)
+{
+    static const unsigned char bytes[LARGE_BYTES];
+    unsigned char value[64];
+    size_t value_bytes = test_below(random, 8) ? 40 : (size_t)test_below(random, LARGE_BYTES);
+    uint64_t key = test_below(random, 500);
+    switch (test_below(random, 8)) {
+    case 0: (void)sark_cache_delete(cache, &key, sizeof key); break;
+    case 1: (void)sark_cache_touch(cache, &key, sizeof key, 1000); break;
+    case 2: (void)sark_cache_cleanup_expired(cache, 0); break;
+    case 3:
+        if (sark_cache_add(cache, &key, sizeof key, bytes, 8, 1) == SARK_CACHE_OK)
+            atomic_fetch_add(&values_stored, 1);
+        break;
+    case 4: (void)sark_cache_get(cache, &key, sizeof key, value, sizeof value, NULL); break;
+    default:
+        if (sark_cache_set(cache, &key, sizeof key, bytes, value_bytes, 0) == SARK_CACHE_OK)
+            atomic_fetch_add(&values_stored, 1);
+    }
+}
+
+/* Calls the cache until it is cancelled, which it allows between calls. A call that begins ends. */
+static void *cancelled_run(void *context)
+{
+    visitor *self = context;
+    while (!atomic_load(&test_failures_in_case)) {
+        atomic_fetch_add(&calls_begun, 1);
+        call_once(self->cache, &self->random);
+        atomic_fetch_add(&calls_ended, 1);
+        pthread_testcancel();
+    }
+    return NULL;
+}
+
+static void cancel_some(sark_cache *cache, uint64_t *random)
+{
+    pthread_t threads[TEST_THREADS];
+    visitor visitors[TEST_THREADS];
+    for (unsigned i = 0; i < TEST_THREADS; i++) {
+        visitors[i] = (visitor){.cache = cache, .random = test_random(random)};
+        REQUIRE(pthread_create(&threads[i], NULL, cancelled_run, &visitors[i]) == 0);
+    }
+    for (unsigned i = 0; i < TEST_THREADS; i++) {
+        void *result = NULL;
+        test_sleep_ns(test_below(random, 200000));
+        CHECK(pthread_cancel(threads[i]) == 0);
+        CHECK(pthread_join(threads[i], &result) == 0 && result == PTHREAD_CANCELED);
+    }
+}
+
+/* Wherever a thread is when it is cancelled (waiting for room or for a row of the reporters, inside
+   a callback), its call ends, and nobody waits for it. */
+TEST(threads_are_cancelled)
+{
+    sark_cache *cache = NULL;
+    sark_cache_config config = {.max_entries = 400, .max_bytes = 128u << 10,
+                                .cleanup_interval_ms = 1, .on_remove = removed_slowly};
+    uint64_t random = seed, rounds = test_scaled(200, 10);
+    test_watchdog((unsigned)test_scaled(120, 120));
+    REQUIRE(sark_cache_create(&cache, &config) == SARK_CACHE_OK);
+    for (uint64_t round = 0; round < rounds; round++) {
+        cancel_some(cache, &random);
+        if (round % 16 == 0) check_cache(cache);
+    }
+    CHECK(atomic_load(&calls_begun) == atomic_load(&calls_ended));
+    sark_cache_metrics metrics;
+    sark_cache_metrics_read(cache, &metrics);
+    printf("  %llu calls of %llu threads, %llu moves\n", (unsigned long long)calls_ended,
+           (unsigned long long)(rounds * TEST_THREADS), (unsigned long long)metrics.room_moves);
+    CHECK(metrics.pins_in_use == 0);
+    check_cache(cache);
+    CHECK(sark_cache_destroy(cache) == SARK_CACHE_OK);
+    CHECK(atomic_load(&entries_reported) == atomic_load(&values_stored));
+}
+
 int main(void)
 {
     seed = test_seed();
@@ -199,5 +290,6 @@ int main(void)
     RUN(destroy_wakes_the_cleanup_thread);
     RUN(threads_come_and_go);
     RUN(two_caches);
+    RUN(threads_are_cancelled);
     return test_summary();
 }

@@ -326,6 +326,35 @@ TEST(with_pins_with_callbacks_that_call)
                        .callback_calls = true, .cleanup_interval_ms = 1, .ttl = true});
 }
 
+/* Each of these takes the whole cache, and evicts the one before. */
+static void *set_the_largest(void *context)
+{
+    const actor *self = context;
+    unsigned char *value = malloc(limit_bytes);
+    if (!value) abort();
+    for (uint64_t i = 0; i < test_scaled(1000, 50); i++) {
+        uint64_t key = i * ACTORS + self->number;
+        value_fill(value, limit_bytes, key, atomic_fetch_add(&next_unique, 1));
+        CHECK(sark_cache_set(cache, &key, sizeof key, value, limit_bytes, 0) == SARK_CACHE_OK);
+    }
+    free(value);
+    return NULL;
+}
+
+TEST(the_largest_from_eight_threads)
+{
+    actor actors[ACTORS];
+    sark_cache_config config = {.max_bytes = REGION_BYTES, .max_entries = 400};
+    test_watchdog((unsigned)test_scaled(120, 120));
+    REQUIRE(sark_cache_create(&cache, &config) == SARK_CACHE_OK);
+    limit_bytes = largest_value();
+    for (unsigned i = 0; i < ACTORS; i++) actors[i] = (actor){.number = i};
+    test_run_threads(ACTORS, set_the_largest, actors, sizeof actors[0]);
+    CHECK(sark_cache_size(cache) == 1);
+    CHECK(sark_cache_check(cache, NULL, 0));
+    CHECK(sark_cache_destroy(cache) == SARK_CACHE_OK);
+}
+
 int main(void)
 {
     seed = test_seed();
@@ -334,5 +363,6 @@ int main(void)
     RUN(without_pins_with_callbacks_that_call);
     RUN(with_pins);
     RUN(with_pins_with_callbacks_that_call);
+    RUN(the_largest_from_eight_threads);
     return test_summary();
 }

@@ -63,6 +63,16 @@ calls_no_atomics_library() {
     ! $nm --undefined-only "$scratch/implementation.o" | grep __atomic_
 }
 
+# The whole library, compiled for size: on a small 32-bit processor at most 48 KiB of text.
+is_small() {
+    local size text
+    implementation small -Os || return
+    size=$($compiler -print-prog-name=size)
+    text=$($size -A "$scratch/small.o" | awk '$1 ~ /^\.text/ { sum += $2 } END { print sum + 0 }')
+    printf '%s bytes of text\n' "$text"
+    [ "$text" -gt 0 ] && [ "$text" -le 49152 ]
+}
+
 # What a test is linked with: the implementation, unless it looks inside or replaces a part.
 parts_of() {
     case $1 in
@@ -128,6 +138,7 @@ strict=$(strict_for "$compiler" c)
 check "$target: no warning" implementation implementation $strict
 check "$target: it calls no atomics library" calls_no_atomics_library
 check "$target: it compiles with assertions" implementation asserting -DSARKI_ASSERTIONS
+[ "$target" != armhf ] || check "$target: at most 48 KiB of text with -Os" is_small
 for program in $(programs); do
     if builds "$program" >"$check_log" 2>&1; then
         run "$program"
