@@ -2010,7 +2010,8 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, char *slots, siz
    strictly; a hit takes longer than their least distance, so that none runs ahead of the time.
 
    A counter that went back (a virtual machine that moved, a resume) is found by the next insert
-   into a shard whose last stamp is far above; from then on all add an offset.
+   into, or search for a victim in, a shard whose last stamp is far above; from then on all add an
+   offset.
 
    Given up. Threads whose slots have equal bits do not see each other in a stamp. Two threads that
    touch entries less than a microsecond apart may be seen in either order. A reader that is stopped
@@ -2068,7 +2069,7 @@ static inline uint64_t sarki_stamp_next(sarki_stamps *stamps, sarki_a64 *a_last)
 static void sarki_stamps_mend(sarki_stamps *stamps, const sarki_a64 *a_last)
 {
     if (stamps->shift < 0) return;
-    uint64_t last = sarki_load64_relaxed(a_last);              /* order: R4 the shard's lock */
+    uint64_t last = sarki_load64_relaxed(a_last);              /* order: R1, R4 the shard's lock */
     uint64_t offset = sarki_load64_relaxed(&stamps->a_offset); /* order: R3 the swap */
     uint64_t now = sarki_stamp_now(stamps);
     if (SARKI_LIKELY(last <= now + SARKI_STAMP_SKEW)) return;
@@ -3094,12 +3095,15 @@ static inline sarki_a64 *sarki_next_deadline_of(const sark_cache *cache, const s
     return &cache->a_next_deadlines[shard - cache->shards];
 }
 
-/* Reads anew how long the machine has been asleep; false: a clock fails. */
+/* Reads anew how long the machine has been asleep, which only grows; false: a clock fails. */
 SARKI_COLD bool sarki_asleep_read(sark_cache *cache, int64_t now_ns)
 {
     int64_t asleep_ns = sarki_asleep_ns();
     if (asleep_ns == INT64_MIN) return false;
-    sarki_store64_relaxed(&cache->a_asleep_ns, (uint64_t)asleep_ns);   /* order: E14 */
+    uint64_t last = sarki_load64_relaxed(&cache->a_asleep_ns); /* order: R3 the swap */
+    while ((int64_t)last < asleep_ns && /* order: E14 */
+           !sarki_cas64_relaxed(&cache->a_asleep_ns, last, (uint64_t)asleep_ns))
+        last = sarki_load64_relaxed(&cache->a_asleep_ns); /* order: R3 the swap */
     sarki_store64_release(&cache->a_asleep_read_ns, (uint64_t)now_ns); /* order: E14 */
     return true;
 }
@@ -3558,10 +3562,13 @@ static inline uint32_t sarki_wheel_any(const sarki_wheel *wheel)
     return sarki_wheel_lowest(wheel, &slot) ? sarki_wheel_slot_at(wheel, slot.place)->list.head : 0;
 }
 
-/* The start of a search, where it is not known yet. */
-static inline uint64_t sarki_search_start(sark_cache *cache, uint64_t start)
+/* The start of a search, where it is not known yet; no stamp of a shard is far above it. */
+static inline uint64_t sarki_search_start(sark_cache *cache, const sarki_shard *shard,
+                                          uint64_t start)
 {
-    return start == SARKI_NONE ? sarki_stamp_soon(&cache->stamps) : start;
+    if (start != SARKI_NONE) return start;
+    sarki_stamps_mend(&cache->stamps, &shard->a_last_stamp);
+    return sarki_stamp_soon(&cache->stamps);
 }
 
 /* The oldest entry of a shard.
@@ -3576,7 +3583,7 @@ static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shar
 {
     for (uint32_t moves = shard->hold_moves;;) {
         uint32_t head = shard->fifo.head, ref = 0;
-        if (shard->hold_moves > moves) start = sarki_search_start(cache, start);
+        if (shard->hold_moves > moves) start = sarki_search_start(cache, shard, start);
         uint64_t first = SARKI_NONE, lowest = sarki_wheel_bound(&shard->recency);
         if (head) {
             first = sarki_load64_relaxed(&sarki_entry_of(cache, head)->a_stamp); /* order: R3 */
@@ -3972,7 +3979,7 @@ static bool sarki_search_run(sark_cache *cache, sarki_search *search, sarki_fram
         sarki_shard_unlock(pick.shard);
         if (found) return true;
         if (search->has_no_spare || search->kept_met > 1) return false;
-        search->start = sarki_search_start(cache, search->start);
+        search->start = sarki_search_start(cache, pick.shard, search->start);
     }
 }
 
@@ -6508,6 +6515,7 @@ static sark_cache *sarki_build(const sark_cache_config *config, void *memory,
     }
     sarki_stamps_create(cache);
     cache->process_id = sarki_process_id();
+    sarki_store64_relaxed(&cache->a_asleep_ns, (uint64_t)INT64_MIN); /* order: R5 */
     sarki_store64_relaxed(&cache->a_asleep_read_ns, /* order: R5: never */
                           0u - (uint64_t)SARKI_ASLEEP_EVERY_NS);
     *status = SARK_CACHE_OK;

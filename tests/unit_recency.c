@@ -576,6 +576,41 @@ TEST(stamps_grow)
 
 /* A touch never lowers a stamp; to settle makes it placed, and gives the key without that. */
 /* A counter that went back by hours: after one insert, what is touched is younger than what was. */
+/* The insert that finds it is the first to search: for the entry with the oldest stamp, though all
+   of them seem to lie ahead. */
+TEST(the_first_victim_after_a_counter_went_back)
+{
+    for (uint32_t shard_count = 1; shard_count <= 4; shard_count *= 4) {
+        sark_cache_config config = support_config(100);
+        config.shard_count = shard_count;
+        config.on_remove = NULL;
+        sark_cache *cache = support_create(&config);
+        REQUIRE(cache != NULL);
+        if (cache->stamps.shift < 0) { /* there is no counter here */
+            FINISH(cache);
+            return;
+        }
+        uint64_t ahead = sarki_stamp_now(&cache->stamps) + ((uint64_t)1 << 50);
+        for (uint32_t key = 0; key < 100; key++) { /* the last one was touched first */
+            CHECK(sark_cache_set(cache, &key, sizeof key, "v", 1, 0) == SARK_CACHE_OK);
+            sarki_query query = sarki_query_of(cache, &key, sizeof key);
+            sarki_spot spot;
+            uint32_t ref = sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
+            sarki_store64_relaxed(&sarki_entry_of(cache, ref)->a_stamp,
+                                  ahead + ((100 - key) * SARKI_STAMP_STEP << 10));
+        }
+        for (uint32_t i = 0; i < shard_count; i++)
+            sarki_store64_relaxed(&cache->shards[i].a_last_stamp,
+                                  ahead + (101 * SARKI_STAMP_STEP << 10));
+        sarki_store64_relaxed(&cache->stamps.a_offset, 0);
+        uint32_t key = 100;
+        CHECK(sark_cache_set(cache, &key, sizeof key, "v", 1, 0) == SARK_CACHE_OK);
+        for (key = 0; key <= 100; key++)
+            CHECK((sark_cache_contains(cache, &key, sizeof key) == SARK_CACHE_OK) == (key != 99));
+        FINISH(cache);
+    }
+}
+
 TEST(a_counter_that_went_back)
 {
     sark_cache_config config = support_config(10);
@@ -635,6 +670,7 @@ int main(int argc, char **argv)
     printf("seed %" PRIu64 "\n", seed);
     RUN(stamps_grow);
     RUN(a_counter_that_went_back);
+    RUN(the_first_victim_after_a_counter_went_back);
     RUN(touch_and_settle);
     RUN(order_over_all_shards);
     RUN(hand_made_order);
