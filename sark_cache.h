@@ -1388,6 +1388,7 @@ typedef struct sarki_arena {
     sarki_a32 a_used;     /* granules */
     sarki_a32 a_used_peak;
     uint32_t generation;  /* grows with each change */
+    uint32_t next_bin;    /* whose turn it is in sarki_arena_holes */
     uint32_t levels;      /* which levels have a free block */
     uint32_t level_bins[SARKI_MAX_LEVELS]; /* which bins of a level have one */
 } sarki_arena;
@@ -1557,14 +1558,19 @@ static uint32_t sarki_arena_grow(sarki_arena *arena, uint32_t ref, uint32_t size
     return after;
 }
 
-/* Some of the largest free blocks, at most max; those of one bin are in no order. Returns how
-   many. */
-static uint32_t sarki_arena_largest(const sarki_arena *arena, uint32_t *refs, uint32_t max)
+/* Free blocks to begin with: half of max, at most, of the largest, then the first of other bins, in
+   turn, which were freed last. Returns how many. */
+static uint32_t sarki_arena_holes(sarki_arena *arena, uint32_t *refs, uint32_t max)
 {
-    uint32_t count = 0;
-    for (uint32_t bin = arena->level_count * SARKI_BINS_PER_LEVEL; bin-- > 0 && count < max;)
-        for (uint32_t ref = arena->bins[bin]; ref && count < max; ref = sarki_block(arena, ref)[1])
+    uint32_t count = 0, bin_count = arena->level_count * SARKI_BINS_PER_LEVEL;
+    for (uint32_t bin = bin_count; bin-- > 0 && count < max / 2;)
+        for (uint32_t ref = arena->bins[bin]; ref && count < max / 2;
+             ref = sarki_block(arena, ref)[1])
             refs[count++] = ref;
+    for (uint32_t i = 0; i < bin_count && count < max; i++) {
+        arena->next_bin = arena->next_bin + 1 < bin_count ? arena->next_bin + 1 : 0;
+        if (arena->bins[arena->next_bin]) refs[count++] = arena->bins[arena->next_bin];
+    }
     return count;
 }
 
@@ -4127,13 +4133,15 @@ static uint32_t sarki_obstacles_locked(sark_cache *cache, uint32_t kept, bool re
    Access. a_moving: written by the call that makes room; the rest under the locks of arena and
    shards.
 
-   Bounds. One entry in a hold of a shard's lock. A choice looks at 9 windows, the first 32 blocks
-   of each; a call makes at most 8 choices before it evicts one more entry.
+   Bounds. One entry in a hold of a shard's lock. A choice weighs 17 windows, by the first 32 blocks
+   of each. After 8 choices in vain more entries are evicted, each time some more than the last.
 
-   Given up. Windows that do not begin with one of the 8 largest holes, or the arena. A look (peek,
-   contains, ttl) that takes long while its entry moves counts as a touch. */
+   Given up. Windows that do not begin with one of 16 holes, or the arena; in vain where each has in
+   it an entry that is larger than any hole. A look (peek, contains, ttl) that takes long while its
+   entry moves counts as a touch. */
 
-#define SARKI_WINDOWS 8u
+#define SARKI_WINDOWS 16u
+#define SARKI_WINDOW_TRIES 8u
 #define SARKI_BLOCKS_WEIGHED 32u
 
 /* Where a gap is being made. The next block is the one behind it, which is in use. */
@@ -4141,8 +4149,9 @@ typedef struct sarki_window {
     uint32_t wanted; /* granules */
     uint32_t first, taken;
     uint32_t next, next_size, next_hash; /* next is 0: the window is as large as wanted */
-    uint32_t stuck[SARKI_WINDOWS];       /* blocks that could not be cleared */
+    uint32_t stuck[SARKI_WINDOW_TRIES];  /* blocks that could not be cleared */
     uint32_t stuck_count;
+    bool pays; /* enough was free at the last choice */
 } sarki_window;
 
 /* Whether so much is free that a gap can be made. What moves needs places too, which are scattered:
@@ -4164,15 +4173,19 @@ static bool sarki_window_meets(uint32_t first, uint32_t wanted, const uint32_t *
     return false;
 }
 
-/* About how many granules would have to move out of a window; UINT64_MAX: it would pass the end. */
-static uint64_t sarki_window_cost_locked(const sarki_arena *arena, uint32_t first, uint32_t wanted)
+/* About how many granules would have to move out of a window; UINT64_MAX: it is not possible there,
+   as it would pass the end, or a block in it is larger than any hole elsewhere. */
+static uint64_t sarki_window_cost_locked(const sarki_arena *arena, uint32_t first, uint32_t wanted,
+                                         uint32_t largest_hole)
 {
     uint64_t live = 0;
     uint32_t seen = 0;
     if (arena->end - first < wanted) return UINT64_MAX;
     for (uint32_t i = 0; i < SARKI_BLOCKS_WEIGHED && seen < wanted; i++) {
         uint32_t size = sarki_block_size(arena, first + seen);
-        if (!sarki_block_is_free(arena, first + seen)) live += size;
+        bool is_free = sarki_block_is_free(arena, first + seen);
+        if (!is_free && size > largest_hole) return UINT64_MAX;
+        if (!is_free) live += size;
         seen += size;
     }
     return seen < wanted ? live * wanted / seen : live;
@@ -4198,23 +4211,27 @@ static void sarki_window_grow(sark_cache *cache, sarki_window *window)
     sarki_unlock(&cache->memory.mutex);
 }
 
-/* The best beginning of a window: one of the largest holes, or the arena's. 0: there is none. */
+/* The best beginning of a window: a hole, or the arena's. 0: there is none. */
 static uint32_t sarki_window_best_locked(sark_cache *cache, const sarki_window *window)
 {
-    const sarki_arena *arena = &cache->memory.arena;
-    uint32_t *obstacles = cache->memory.scan_refs;
-    uint32_t pinned = sarki_obstacles_locked(cache, 0, true, obstacles);
-    uint32_t firsts[SARKI_WINDOWS + 1], best = 0;
-    uint32_t count = sarki_arena_largest(arena, firsts, SARKI_WINDOWS);
+    sarki_arena *arena = &cache->memory.arena;
+    uint32_t *obstacles = cache->memory.scan_refs, firsts[SARKI_WINDOWS + 1];
+    uint32_t obstacle_count = sarki_obstacles_locked(cache, 0, true, obstacles);
+    uint32_t count = sarki_arena_holes(arena, firsts, SARKI_WINDOWS), best = 0, largest_hole = 0;
     uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t size = sarki_block_size(arena, firsts[i]);
+        if (size > largest_hole) largest_hole = size;
+    }
     firsts[count++] = arena->first;
     for (uint32_t i = 0; i < count; i++) {
-        if (sarki_window_meets(firsts[i], window->wanted, window->stuck, window->stuck_count) ||
-            sarki_window_meets(firsts[i], window->wanted, obstacles, pinned))
+        uint64_t cost = sarki_window_cost_locked(arena, firsts[i], window->wanted, largest_hole);
+        if (cost >= least ||
+            sarki_window_meets(firsts[i], window->wanted, window->stuck, window->stuck_count) ||
+            sarki_window_meets(firsts[i], window->wanted, obstacles, obstacle_count))
             continue;
-        uint64_t cost = sarki_window_cost_locked(arena, firsts[i], window->wanted);
-        if (cost < least) best = firsts[i];
-        least = sarki_min64(least, cost);
+        best = firsts[i];
+        least = cost;
     }
     return best;
 }
@@ -4224,22 +4241,31 @@ static bool sarki_window_choose(sark_cache *cache, sarki_window *window)
 {
     sarki_arena *arena = &cache->memory.arena;
     sarki_lock(&cache->memory.mutex);
-    bool pays = sarki_window_pays_locked(arena, window->wanted);
-    window->first = pays ? sarki_window_best_locked(cache, window) : 0;
+    window->pays = sarki_window_pays_locked(arena, window->wanted);
+    window->first = window->pays ? sarki_window_best_locked(cache, window) : 0;
     window->taken = 0;
     if (window->first) sarki_window_grow_locked(arena, window);
     sarki_unlock(&cache->memory.mutex);
     return window->first != 0;
 }
 
-/* Locks the shard of the entry in the window's next block; NULL: there is none in the index. */
+static bool sarki_moving_is_pinned(const sarki_leases *leases, uint32_t ref)
+{
+    for (uint32_t i = 0; i < leases->pin_count; i++) /* order: E4, E5 */
+        if (sarki_load32_seq_cst(&leases->pins[i].a_ref) == ref) return true;
+    return false;
+}
+
+/* Locks the shard of the entry in the window's next block; NULL: there is none in the index, or it
+   is pinned. */
 static sarki_shard *sarki_moving_lock(sark_cache *cache, const sarki_window *window,
                                       sarki_spot *spot)
 {
     uint32_t found = 0;
     if (!sarki_index_spot(&cache->index, window->next_hash, window->next, spot)) return NULL;
     sarki_shard *shard = sarki_slot_lock(cache, *spot, &found);
-    if (!shard || found == window->next) return shard;
+    if (!shard) return NULL;
+    if (found == window->next && !sarki_moving_is_pinned(&cache->leases, found)) return shard;
     sarki_shard_unlock(shard);
     return NULL;
 }
@@ -4270,9 +4296,7 @@ static bool sarki_moving_is_read(const sarki_leases *leases, uint32_t ref)
     uint32_t used = sarki_load32_seq_cst(&leases->a_slots_used); /* order: E6 needed on x86 too */
     for (uint32_t i = 0; i < used; i++)                          /* order: E4, E5 */
         if (sarki_load32_seq_cst(&sarki_lease_at(leases, i)->a_ref) == ref) return true;
-    for (uint32_t i = 0; i < leases->pin_count; i++) /* order: E4, E5 */
-        if (sarki_load32_seq_cst(&leases->pins[i].a_ref) == ref) return true;
-    return false;
+    return sarki_moving_is_pinned(leases, ref);
 }
 
 /* Frees the block that an entry has left, and carries its last touch over to the copy. */
@@ -4358,18 +4382,20 @@ static bool sarki_window_clear(sark_cache *cache, sarki_window *window)
     return window->next != next;
 }
 
-/* Makes a gap by moving entries. Returns the block; 0: too little is free, or nothing can move. */
-static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted)
+/* Makes a gap by moving entries. Returns the block; 0: too little is free, or nothing can move
+   (*in_vain: it was tried). */
+static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted, bool *in_vain)
 {
     sarki_window window;
     memset(&window, 0, sizeof window);
     window.wanted = wanted;
-    while (window.stuck_count < SARKI_WINDOWS && sarki_window_choose(cache, &window)) {
+    while (window.stuck_count < SARKI_WINDOW_TRIES && sarki_window_choose(cache, &window)) {
         while (window.next && sarki_window_clear(cache, &window)) continue;
         if (!window.next) return window.first;
         if (window.taken > 0) sarki_memory_give_back(cache, window.first);
         window.stuck[window.stuck_count++] = window.next;
     }
+    *in_vain = window.pays;
     return 0;
 }
 
@@ -4514,26 +4540,58 @@ static void sarki_room_sleep(sark_cache *cache)
     sarki_unlock(&cache->room.mutex);
 }
 
+/* How far making room for a block has come. */
+typedef struct sarki_making {
+    uint64_t victims_left; /* callbacks may take what is freed only so often */
+    uint32_t patience;
+    uint32_t since, pause; /* evictions since moving was in vain; so many before it is tried */
+} sarki_making;
+
+/* A beginning. Where an entry is not larger than most, a few evictions make a gap soon, and leave
+   larger holes than moving would. */
+static sarki_making sarki_making_of(const sark_cache *cache, uint32_t granules)
+{
+    uint64_t entries = sarki_entries(cache);
+    uint64_t used = sarki_load32_relaxed(&cache->memory.arena.a_used); /* order: R1 */
+    bool is_large = 2 * granules * entries > 3 * used;
+    sarki_making making = {16 * (entries + SARKI_MOVES), SARKI_ROOM_PATIENCE, 0, is_large ? 2 : 8};
+    return making;
+}
+
+/* A block, if memory allows, or moving makes a gap. Each time that it was in vain it is tried
+   later. */
+static uint32_t sarki_room_try(sark_cache *cache, sarki_making *making, uint32_t granules)
+{
+    bool in_vain = false;
+    uint32_t ref = sarki_memory_take(cache, granules, true);
+    if (ref || making->since < making->pause) return ref;
+    ref = sarki_room_by_moving(cache, granules, &in_vain);
+    if (in_vain) {
+        making->since = 0;
+        making->pause += making->pause / 4 + 1;
+    }
+    return ref;
+}
+
 /* Evicts until there is a block. The turn is held. While a callback under way leaves no gap, or
    what is left belongs to inserts under way, it sleeps. 0: pins leave no gap, patience has ended,
    or callbacks took what was freed as often as there are entries. */
 static uint32_t sarki_room_make(sark_cache *cache, uint32_t granules, const sarki_own *own,
                                 sarki_frame *frame)
 {
-    uint32_t patience = SARKI_ROOM_PATIENCE;
-    uint64_t victims = 16 * (sarki_entries(cache) + SARKI_MOVES);
+    sarki_making making = sarki_making_of(cache, granules);
     for (;;) {
-        uint32_t ref = sarki_memory_take(cache, granules, true);
-        if (!ref) ref = sarki_room_by_moving(cache, granules);
-        if (ref || patience == 0 || !sarki_own_touch(cache, own, granules)) return ref;
-        if (victims > 0 && sarki_room_possible(cache, granules, 0, true) &&
+        uint32_t ref = sarki_room_try(cache, &making, granules);
+        if (ref || making.patience == 0 || !sarki_own_touch(cache, own, granules)) return ref;
+        making.since++;
+        if (making.victims_left > 0 && sarki_room_possible(cache, granules, 0, true) &&
             sarki_evict(cache, SARKI_FOR_BYTES, own->keep ? own->query : NULL, frame)) {
-            victims--;
+            making.victims_left--;
             sarki_places_give_back(cache, 1);
             sarki_turn_flush(cache, frame);
         } else {
             sarki_room_sleep(cache);
-            patience = victims > 0 ? patience - 1 : 0;
+            making.patience = making.victims_left > 0 ? making.patience - 1 : 0;
         }
     }
 }
@@ -6884,6 +6942,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_WIDE_DIGIT
 #undef SARKI_WIDE_SHARD_BYTES
 #undef SARKI_WINDOWS
+#undef SARKI_WINDOW_TRIES
 #undef SARKI_WORD_BUSY
 #undef SARKI_WORD_EMPTY
 #undef SARKI_WORD_RESIDENT

@@ -161,6 +161,42 @@ TEST(about_its_own_size)
             if (regions[i] / small[j] > 500) compare_costs(regions[i], small[j]);
 }
 
+/* Pins behind the largest holes: there are others. What leaves next lies anywhere. */
+TEST(pins_behind_the_largest_holes)
+{
+    enum { LARGE = 20000, RUN = LARGE / 112 / 2 };
+    sark_cache_pinned pins[PINS];
+    create(large_region() / 4, false);
+    uint64_t keys = 0;
+    while (metrics_of(cache).evictions_for_bytes == 0) CHECK(set(keys++, 64, 0));
+    for (uint64_t i = 0; i < 10 * keys; i++) hit(test_below(&random_state, keys));
+    size_t one = (size_t)(metrics_of(cache).bytes / sark_cache_size(cache));
+    for (uint64_t pin = 0; pin < PINS; pin++) { /* blocks lie in the order of their first keys */
+        uint64_t key = 1 + pin * (keys / (PINS + 1));
+        for (uint64_t i = 0; i < RUN; i++, key++)
+            CHECK(sark_cache_delete(cache, &key, sizeof key) == SARK_CACHE_OK);
+        CHECK(sark_cache_pin(cache, &key, sizeof key, &pins[pin]) == SARK_CACHE_OK);
+    }
+    for (unsigned i = 0; i < 5; i++) CHECK(insert_large(LARGE).evicted * one <= 3 * LARGE);
+    for (unsigned pin = 0; pin < PINS; pin++)
+        CHECK(sark_cache_unpin(cache, &pins[pin]) == SARK_CACHE_OK);
+    destroy();
+}
+
+/* Where sizes are alike, evictions alone make room soon. */
+TEST(alike_sizes_hardly_ever_move)
+{
+    create(large_region() / 8, false);
+    (void)fill(230);
+    uint64_t moves = metrics_of(cache).room_moves, sets = test_scaled(100000, 10000);
+    for (uint64_t i = 0; i < sets; i++)
+        CHECK(set(test_below(&random_state, KEYS), 200 + (size_t)test_below(&random_state, 60), 0));
+    moves = metrics_of(cache).room_moves - moves;
+    printf("  %" PRIu64 " moves in %" PRIu64 " sets\n", moves, sets);
+    CHECK(moves < sets / 50);
+    destroy();
+}
+
 /* ---- What stays ----------------------------------------------------------------------------- */
 
 static void set_small(uint64_t key, size_t most_bytes)
@@ -257,6 +293,8 @@ int main(void)
     test_watchdog(600);
     RUN(two_kib_among_64_bytes);
     RUN(about_its_own_size);
+    RUN(pins_behind_the_largest_holes);
+    RUN(alike_sizes_hardly_ever_move);
     RUN(what_stays_is_as_it_was);
     RUN(pinned_entries_stay);
     free(pattern);

@@ -291,6 +291,25 @@ TEST(narrow_and_wide_tables)
     CHECK(layout.wheel_bits == 6 && layout.lease_spacing == SARKI_LEASE_SPACING);
 }
 
+/* In steps of a granule, with tables whose size is given, and with callbacks, which have one more. */
+TEST(larger_regions_in_small_steps)
+{
+    static const uint32_t counts[] = {0, 2, 3, 16, 64, 200};
+    for (size_t i = 0; i < 2 * 2 * 36; i++) {
+        sark_cache_config config = {.max_entries = i % 2 ? 16 : 500, .shard_count = i < 72,
+                                    .lease_count = counts[i / 2 % 6],
+                                    .pin_count = counts[i / 12 % 6],
+                                    .hash_seed = 1,
+                                    .on_remove = i % 4 ? support_on_remove : NULL};
+        size_t least = sark_cache_region_bytes(&config), refused = 0;
+        for (size_t bytes = least; bytes < least + (256 << 10); bytes += 16) {
+            sark_cache_config full;
+            refused += sarki_config_resolve(&config, bytes, &full) != SARK_CACHE_OK;
+        }
+        CHECK(refused == 0);
+    }
+}
+
 TEST(larger_regions_of_default_tables) { larger_regions(0, 0); }
 
 TEST(larger_regions_of_many_leases) { larger_regions(0, 1024); }
@@ -437,6 +456,7 @@ int main(int argc, char **argv)
     RUN(least_regions);
     RUN(every_alignment);
     RUN(narrow_and_wide_tables);
+    RUN(larger_regions_in_small_steps);
     RUN(larger_regions_of_default_tables);
     RUN(larger_regions_of_many_leases);
     RUN(larger_regions_of_many_shards);

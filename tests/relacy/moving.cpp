@@ -115,6 +115,23 @@ struct move_and_removal {
     }
 };
 
+/* The key gets another value while its entry moves: the copy is of no use. */
+struct move_and_replacement {
+    enum { THREADS = 2 };
+    void prepare() { prepare_cache(2, false); }
+    void run(unsigned thread)
+    {
+        if (thread == 1) RL_ASSERT(sarki_moving_try(cache, &window));
+        else RL_ASSERT(sark_cache_set(cache, "a", 1, "b", 1, 0) == SARK_CACHE_OK);
+    }
+    void finish()
+    {
+        char value = 0;
+        RL_ASSERT(sark_cache_get(cache, "a", 1, &value, 1, NULL) == SARK_CACHE_OK && value == 'b');
+        model_end(cache);
+    }
+};
+
 /* A pinned value stays where it is until it is unpinned, wherever the entry is. */
 struct pin_and_move {
     enum { THREADS = 2 };
@@ -137,6 +154,7 @@ int main()
     model_run<hits_and_move<1, false> >("hits and a move");
     model_run<hits_and_move<1, true> >("resident hits and a move");
     model_run<move_and_removal>("a move and a removal");
+    model_run<move_and_replacement>("a move and a replacement");
     model_run<pin_and_move>("a pin and a move");
     model_run_random<hits_and_move<2, false> >("hits of two readers and a move");
     model_run_random<hits_and_move<2, true> >("resident hits of two readers and a move");
