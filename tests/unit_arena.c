@@ -1,5 +1,5 @@
-/* The arena (>>arena of sark_cache.h), white box: random allocations and releases in arenas of one
-   granule and more, against a map that tells of each granule which block it belongs to.
+/* The arena (>>arena of sark_cache.h), white box: blocks are taken, grow and are released at random
+   in arenas of one granule and more, against a map that tells of each granule which block it belongs to.
 
    unit_arena [seed] */
 
@@ -209,6 +209,43 @@ static bool release(rig *tested, uint32_t number)
     return filled && generation != tested->arena.generation;
 }
 
+/* How many granules are free from one on. */
+static uint32_t free_from(const rig *tested, uint32_t at)
+{
+    return at < tested->arena.end && !tested->owners[at] ? run_end(tested, at) - at : 0;
+}
+
+static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* A block grows over what is free behind it, up to a size. */
+static bool grow(rig *tested, uint32_t number, uint32_t more)
+{
+    uint32_t ref = tested->refs[number - 1], before = tested->sizes[number - 1];
+    uint32_t after = before + least(more, free_from(tested, ref + before));
+    bool filled = is_filled(tested, number);
+    if (sarki_arena_grow(&tested->arena, ref, before + more) != after) return false;
+    map_release(tested, number);
+    return filled && map_take(tested, number, ref, after);
+}
+
+/* Holes are beginnings of free blocks, the largest come first, and of each as much is taken as is
+   asked for. */
+static bool take_hole(rig *tested, uint64_t *random, uint32_t number, uint32_t size)
+{
+    uint32_t refs[16], count = sarki_arena_holes(&tested->arena, refs, 16), largest = 0;
+    for (uint32_t at = tested->arena.first; at < tested->arena.end; at = run_end(tested, at))
+        if (free_from(tested, at) > largest) largest = free_from(tested, at);
+    if (!count) return largest == 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!free_from(tested, refs[i])) return false;
+        if (refs[i] > tested->arena.first && free_from(tested, refs[i] - 1)) return false;
+    }
+    if (sarki_bin_of(free_from(tested, refs[0])) != sarki_bin_of(largest)) return false;
+    uint32_t ref = refs[random_below(random, count)], free_granules = free_from(tested, ref);
+    uint32_t taken = sarki_arena_take(&tested->arena, ref, size);
+    return taken == least(size, free_granules) && map_take(tested, number, ref, taken);
+}
+
 /* Sizes as they come: mostly small, sometimes up to the whole arena. */
 static uint32_t random_size(uint64_t *random, uint32_t granules)
 {
@@ -228,8 +265,11 @@ static bool churn(rig *tested, uint64_t *random, uint32_t numbers, uint32_t step
     uint32_t granules = tested->arena.end - tested->arena.first;
     for (uint32_t step = 0; step < steps; step++) {
         uint32_t number = 1 + random_below(random, numbers);
-        bool right = tested->refs[number - 1] ? release(tested, number)
-                                              : take(tested, number, random_size(random, granules));
+        uint32_t size = random_size(random, granules);
+        bool is_used = tested->refs[number - 1] != 0, other = random_below(random, 4) == 0;
+        bool right = is_used ? other ? grow(tested, number, size - 1) : release(tested, number)
+                   : other   ? take_hole(tested, random, number, size)
+                             : take(tested, number, size);
         if (!right || (step % every == 0 && !is_sound(tested))) {
             printf("  arena of %u granules, step %u\n", granules, step);
             return false;
