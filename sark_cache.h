@@ -49,9 +49,10 @@
    after sark_cache_destroy. Removal callbacks and visitors run outside every lock and may call
    the cache; the clock and the allocator may not. Inside a removal callback an insert may use
    free memory and evict for its place, but does not evict for bytes (it gives SARK_CACHE_BUSY):
-   the entry that is being reported still holds its memory. Leaving a callback or a call by
-   longjmp, or by asynchronous cancellation, is forbidden. Calls from signal handlers are not
-   supported; a handler that interrupts a call is harmless.
+   the entry that is being reported still holds its memory. A thread may exit or be cancelled at
+   any time: a call that has begun ends before. Leaving a callback or a call by longjmp, or by
+   asynchronous cancellation, is forbidden. Calls from signal handlers are not supported; a
+   handler that interrupts a call is harmless.
 
    A process that forks calls sark_cache_fork_prepare, _parent and _child around it, or does not use
    the cache in the child.
@@ -60,7 +61,9 @@
 
    max_bytes bounds everything: tables, entries, evicted entries that are still being read. What
    an entry costs beside its key and value is told by the metric overhead_bytes_per_entry: 40
-   bytes of header (60 with a TTL), some 10 of index and the rounding to 16.
+   bytes of header (60 with a TTL), some 10 of index and the rounding to 16. An entry that is
+   larger than most mostly evicts a third more than its own size; what is in its way moves, and
+   is not reported: where an entry lies is fixed only while it is pinned.
 
    TIME
 
@@ -165,6 +168,9 @@ typedef enum sark_cache_cause {
     SARK_CACHE_CLEARED = 4,
     SARK_CACHE_DESTROYED = 5
 } sark_cache_cause;
+
+/* One word for a cause. Never NULL. Threads: any. */
+SARK_CACHE_API const char *sark_cache_cause_text(sark_cache_cause cause);
 
 /* Called once for each entry that left, after it is out of reach, outside every lock, on the
    thread whose call removed it (or the cleanup thread). Key and value are valid during the call.
@@ -6831,6 +6837,19 @@ SARK_CACHE_API void sark_cache_fork_child(sark_cache *cache)
 SARK_CACHE_API int sark_cache_version(void)
 {
     return SARK_CACHE_VERSION;
+}
+
+SARK_CACHE_API const char *sark_cache_cause_text(sark_cache_cause cause)
+{
+    switch (cause) {
+    case SARK_CACHE_EXPIRED: return "expired";
+    case SARK_CACHE_EVICTED: return "evicted";
+    case SARK_CACHE_REPLACED: return "replaced";
+    case SARK_CACHE_DELETED: return "deleted";
+    case SARK_CACHE_CLEARED: return "cleared";
+    case SARK_CACHE_DESTROYED: return "destroyed";
+    }
+    return "not a cause of this library";
 }
 
 SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)

@@ -20,12 +20,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const cause_names[] = {
-    [SARK_CACHE_EXPIRED] = "expired",   [SARK_CACHE_EVICTED] = "evicted",
-    [SARK_CACHE_REPLACED] = "replaced", [SARK_CACHE_DELETED] = "deleted",
-    [SARK_CACHE_CLEARED] = "cleared",   [SARK_CACHE_DESTROYED] = "destroyed",
-};
-
 /* Key and value are valid during the call: what is needed later must be copied. Where threads share
    the cache, the callback runs on several of them at a time; the count would have to be atomic. */
 static void report(void *context, const void *key, size_t key_bytes, const void *value,
@@ -33,8 +27,8 @@ static void report(void *context, const void *key, size_t key_bytes, const void 
 {
     int *left = context;
     (*left)++;
-    printf("%-9s  %.*s = %.*s\n", cause_names[cause], (int)key_bytes, (const char *)key,
-           (int)value_bytes, (const char *)value);
+    printf("%-9s  %.*s = %.*s\n", sark_cache_cause_text(cause), (int)key_bytes,
+           (const char *)key, (int)value_bytes, (const char *)value);
 }
 
 static int64_t read_hand(void *context)

@@ -257,6 +257,12 @@ TEST(every_status_has_a_text)
     CHECK(sark_cache_status_text((sark_cache_status)-1000) != NULL);
     CHECK(strstr(sark_cache_status_text(SARK_CACHE_BAD_ALLOCATOR), "allocator") != NULL);
     CHECK(strstr(sark_cache_status_text(SARK_CACHE_REGION_TOO_SMALL), "region") != NULL);
+    CHECK(strcmp(sark_cache_cause_text(SARK_CACHE_EXPIRED), "expired") == 0);
+    for (int cause = 0; cause <= SARK_CACHE_DESTROYED + 1; cause++)
+        for (int other = 0; other < cause; other++)
+            CHECK(strcmp(sark_cache_cause_text((sark_cache_cause)cause),
+                         sark_cache_cause_text((sark_cache_cause)other)) != 0);
+    CHECK(sark_cache_cause_text((sark_cache_cause)-1) != NULL);
 }
 
 /* ---- The allocator -------------------------------------------------------------------------- */

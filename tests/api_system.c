@@ -511,6 +511,7 @@ static void every_call_keeps_errno(sark_cache *cache)
         KEEPS_ERRNO(sark_cache_get_config(cache, &config));
         KEEPS_ERRNO(sark_cache_region_bytes(NULL));
         KEEPS_ERRNO(sark_cache_status_text(SARK_CACHE_BUSY));
+        KEEPS_ERRNO(sark_cache_cause_text(SARK_CACHE_EVICTED));
         KEEPS_ERRNO((sark_cache_metrics_read(cache, &metrics), 0));
         KEEPS_ERRNO((sark_cache_metrics_reset(cache), 0));
         KEEPS_ERRNO(sark_cache_cleanup_expired(cache, 0));

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Entries expire on time where the clock that goes on in sleep is far ahead of the other one, as after
-# a long sleep, and where it is behind: runs the program expiry_real in time namespaces.
+# Entries expire on time where the clock that goes on in sleep is far ahead of the other one, as
+# after a long sleep, and where it is behind: runs the program expiry_real in time namespaces.
 #
 #     tests/expiry_namespace.sh build/expiry_real
 #

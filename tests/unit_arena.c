@@ -1,5 +1,6 @@
 /* The arena (>>arena of sark_cache.h), white box: blocks are taken, grow and are released at random
-   in arenas of one granule and more, against a map that tells of each granule which block it belongs to.
+   in arenas of one granule and more, against a map that tells of each granule which block it
+   belongs to.
 
    unit_arena [seed] */
 

@@ -291,7 +291,7 @@ TEST(narrow_and_wide_tables)
     CHECK(layout.wheel_bits == 6 && layout.lease_spacing == SARKI_LEASE_SPACING);
 }
 
-/* In steps of a granule, with tables whose size is given, and with callbacks, which have one more. */
+/* In steps of a granule, with tables whose size is given, and with callbacks, which add one. */
 TEST(larger_regions_in_small_steps)
 {
     static const uint32_t counts[] = {0, 2, 3, 16, 64, 200};
