@@ -117,7 +117,7 @@ relacy_programs := $(basename $(notdir $(wildcard tests/relacy/*.cpp)))
 test-programs: $(addprefix $(OUT)/,$(test_programs))
 relacy-programs: $(addprefix $(BUILD)/relacy/,$(relacy_programs))
 
-$(OUT)/%: tests/%.c sark_cache.h $(wildcard tests/*.h)
+$(OUT)/%: tests/%.c sark_cache.h $(wildcard tests/*.h tests/schedule/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) -Itests $< -o $@
 
