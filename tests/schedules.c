@@ -8,8 +8,8 @@
 
    SARK_TEST_SCALE and SARK_TEST_SEED (tests/threads.h) set how many schedules and the first seed.
    The same seed gives the same schedule while the header and the scenario are the same: it counts
-   the points that the threads pass. In gcc's plain variant the program is build/gcc-plain/schedules,
-   made by `make build/gcc-plain/schedules CC=gcc`. */
+   the points that the threads pass. `make build/gcc-plain/schedules CC=gcc` builds it, and
+   `build/gcc-plain/schedules SCENARIO SEED` repeats a failure. */
 
 #define SARKI_MODEL "schedule/model.h"
 #define SARKI_SPINS 2u

@@ -373,6 +373,8 @@ static void pair_collect(pair_variant variant, pair_outcome *outcome)
     outcome->key = pair_key_now("k");
     outcome->neighbour = pair_key_now("n");
     outcome->size = sark_cache_size(pair_cache);
+    schedule_require(sarki_load32_relaxed(&pair_cache->a_count) == outcome->size,
+                     "places are taken by nobody");
     if (!variant.is_full) pair_probe(outcome);
     pair_check_holds();
     pair_sum_reports(outcome);
@@ -389,8 +391,8 @@ static void pair_collect(pair_variant variant, pair_outcome *outcome)
      A full cache: where the key has just left and its place is not given back, or is taken and the
      key not yet there, a write that overlaps evicts the neighbour.
      clear removes what was written before it, key after key: what another call writes meanwhile
-     stays, though the entry before it was not cleared but replaced (so a third order, in which clear
-     does not meet the key); two clears share the entries.
+     stays, though the entry before it was not cleared but replaced (so a third order, in which
+     clear does not meet the key); two clears share the entries.
      The TTL may pass between the moment from which a call counts a TTL and its effect. */
 static void pair_mask(const scenario *pair, pair_variant variant, pair_outcome *outcome)
 {

@@ -29,6 +29,7 @@ static struct play {
     bool reports_matter; /* there is a callback */
     void (*in_callback)(char key);
     sark_cache_pinned pinned;
+    sarki_mutex lock; /* the program's own */
     play_row rows[PLAY_VALUES];
 } play;
 
@@ -239,6 +240,15 @@ static void play_check_ledger(void)
         schedule_require(stored == reports + sark_cache_size(play.cache), "a report is missing");
 }
 
+/* Ends the cache, which reports what is left. */
+static void play_destroy(void)
+{
+    schedule_require(sark_cache_destroy(play.cache) == SARK_CACHE_OK, "destroy failed");
+    play.cache = NULL;
+    for (uint32_t i = 0; play.reports_matter && i < play.values; i++)
+        schedule_require(play.rows[i].reports == play.rows[i].stored, "not reported once");
+}
+
 static void play_end(void)
 {
     play_check_holds();
@@ -249,9 +259,7 @@ static void play_end(void)
             schedule_require(sark_cache_contains(play.cache, &play.rows[i].key, 1) == SARK_CACHE_OK,
                              "a false miss");
     play.in_callback = NULL;
-    schedule_require(sark_cache_destroy(play.cache) == SARK_CACHE_OK, "destroy failed");
-    for (uint32_t i = 0; play.reports_matter && i < play.values; i++)
-        schedule_require(play.rows[i].reports == play.rows[i].stored, "not reported once");
+    play_destroy();
 }
 
 static void *play_thread_run(void *argument)
@@ -419,40 +427,46 @@ static uint32_t play_share(uint32_t of)
     return (arena->end - arena->first) * SARKI_GRANULE / of - 64;
 }
 
-/* A tiny region full of small entries, hit here and there: the oldest lie apart, so that a large one
-   needs others to move. */
+/* A tiny region full of small entries, hit here and there: the oldest lie apart, so that a large
+   one needs others to move. */
+enum { PLAY_FIRST = 'A', PLAY_LAST = 'T', PLAY_SMALL_BYTES = 100 };
+
 static void prepare_scattered(void)
 {
-    enum { KEYS = 20, SMALL_BYTES = 100 };
     play_create_tiny(24);
-    for (char key = 'A'; key < 'A' + KEYS; key++) play_set_large(key, SMALL_BYTES);
-    for (char key = 'A'; key < 'A' + KEYS; key = (char)(key + 1 + (int)play_draw(3))) play_get(key);
+    for (int key = PLAY_FIRST; key <= PLAY_LAST; key++)
+        play_set_large((char)key, PLAY_SMALL_BYTES);
+    for (int key = PLAY_FIRST; key <= PLAY_LAST; key += 1 + (int)play_draw(3)) play_get((char)key);
 }
 
-/* The entries that were hit last stay, and may move. */
-static void set_large(void) { play_set_large('1', play_share(4)); }
-static void set_larger(void) { play_set_large('2', play_share(3)); }
-static void set_small(void) { play_set_large('3', 90); }
+/* Who runs while an entry moves comes upon it, whichever it is. */
 static void gets_scattered(void)
 {
-    for (char key = 'D'; key < 'D' + 6; key += 2) play_get(key);
+    for (int key = PLAY_FIRST; key <= PLAY_LAST; key++) play_get((char)key);
 }
 static void deletes_scattered(void)
 {
-    for (char key = 'D'; key < 'D' + 9; key += 4) play_delete(key);
+    for (int key = PLAY_FIRST; key <= PLAY_LAST; key++) play_delete((char)key);
 }
 static void touches_scattered(void)
 {
-    for (char key = 'E'; key < 'E' + 9; key += 4) play_touch(key, 1000);
-}
-static void sets_scattered(void)
-{
-    for (char key = 'E'; key < 'E' + 9; key += 4) play_set_large(key, 110);
+    for (int key = PLAY_FIRST; key <= PLAY_LAST; key += 3) play_touch((char)key, 1000);
 }
 static void pins_scattered(void)
 {
-    for (char key = 'D'; key < 'D' + 9; key += 4) play_pin(key);
+    for (int key = PLAY_FIRST; key <= PLAY_LAST; key += 2) play_pin((char)key);
 }
+/* The second value mostly lies where the one before the first did. */
+static void sets_scattered(void)
+{
+    for (int key = PLAY_FIRST; key <= PLAY_LAST; key += 2) {
+        play_set_large((char)key, PLAY_SMALL_BYTES + 1);
+        play_set_large((char)key, PLAY_SMALL_BYTES + 2);
+    }
+}
+static void set_large(void) { play_set_large('1', play_share(4)); }
+static void set_larger(void) { play_set_large('2', play_share(3)); }
+static void set_small(void) { play_set_large('3', PLAY_SMALL_BYTES - 10); }
 static void finish_large(void)
 {
     schedule_require(play_is_there('1'), "the newest entry left");
@@ -502,18 +516,12 @@ static void finish_live_one(void)
 {
     schedule_require(play_is_there('b'), "two entries left for one");
 }
-static void destroy(void)
-{
-    play_check_ledger();
-    schedule_require(sark_cache_destroy(play.cache) == SARK_CACHE_OK, "destroy failed");
-    play.cache = NULL;
-}
 static void prepare_nothing(void) { play.config.cleanup_interval_ms = 10; }
 static void live_and_die(void)
 {
     prepare_cleaner();
     play_delete('b');
-    destroy();
+    play_destroy();
 }
 
 /* ---- Callbacks ------------------------------------------------------------------------------- */
@@ -547,6 +555,27 @@ static void prepare_callback_clear(void)
 {
     play.in_callback = clear_in_callback;
     play_create_with(3, "abc");
+}
+
+/* A program whose callback waits for a thread that makes room. */
+static void wait_in_callback(char key)
+{
+    (void)key;
+    sarki_lock(&play.lock);
+    sarki_unlock(&play.lock);
+}
+static void prepare_callback_wait(void)
+{
+    play.in_callback = wait_in_callback;
+    prepare_turns();
+}
+static void set_half_locked(void)
+{
+    sarki_lock(&play.lock);
+    play.in_callback = NULL;
+    play_set_large('2', play_share(2));
+    play.in_callback = wait_in_callback;
+    sarki_unlock(&play.lock);
 }
 
 /* ---- Readers --------------------------------------------------------------------------------- */
@@ -654,7 +683,7 @@ static const play_script play_scripts[] = {
     {"cleaner-beside-get", prepare_cleaner, {get_k, hits_k}, finish_live},
     {"cleaner-beside-delete", prepare_cleaner, {delete_k, touch_k}, finish_live},
     {"cleaner-beside-fork", prepare_cleaner, {fork_twice, set_k}, finish_live_one},
-    {"cleaner-beside-destroy", prepare_cleaner, {destroy}, NULL},
+    {"cleaner-beside-destroy", prepare_cleaner, {play_destroy}, NULL},
     {"cleaner-life", prepare_nothing, {live_and_die}, NULL},
     {"fork-beside-set", prepare_full, {fork_twice, set_c}, finish_c},
     {"fork-beside-get", prepare_key, {fork_twice, hits_k}, finish_k},
@@ -664,6 +693,7 @@ static const play_script play_scripts[] = {
     {"callback-sets", prepare_callback, {set_c, set_d}, NULL},
     {"callback-sets-three", prepare_callback, {set_c, delete_a, set_b}, NULL},
     {"callback-deletes", prepare_callback_delete, {delete_a, delete_c, set_b}, NULL},
+    {"callback-waits", prepare_callback_wait, {set_half_1, set_half_locked}, NULL},
     {"callback-clears", prepare_callback_clear, {set_a, set_d, get_a}, NULL},
     {"hot-beside-set", prepare_hot, {must_hit_k, must_hit_k, set_k}, finish_k},
     {"hot-beside-delete", prepare_hot, {hits_k, hits_k, delete_k}, NULL},
