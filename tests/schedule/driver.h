@@ -19,7 +19,8 @@ enum { DRIVER_MEASURES = 64, DRIVER_SECONDS = 600 };
 typedef struct scenario {
     char name[40];
     void (*run)(const struct scenario *scenario, uint64_t seed);
-    unsigned one, other; /* of a pair: numbers of its calls */
+    unsigned one, other; /* of a pair: numbers of its calls; else that of a script */
+    unsigned times;      /* as many schedules as others */
 } scenario;
 
 /* What the process of a scenario tells the one that waits for it. */
@@ -77,7 +78,7 @@ static void driver_process(const scenario *tested, uint64_t first_seed, uint64_t
 {
     alarm((unsigned)test_number_from("SARK_TEST_LIMIT_S", DRIVER_SECONDS));
     driver_measure(tested);
-    for (uint64_t i = 0; i < count; i++) driver_schedule(tested, first_seed + i);
+    for (uint64_t i = 0; i < count * tested->times; i++) driver_schedule(tested, first_seed + i);
     fflush(stdout);
     _exit(0);
 }

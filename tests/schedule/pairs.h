@@ -597,6 +597,7 @@ static uint32_t pair_scenarios(scenario *scenarios, uint32_t count)
             pair->run = pair_run;
             pair->one = one;
             pair->other = other;
+            pair->times = 1;
         }
     return count;
 }
