@@ -421,11 +421,11 @@ static void play_create_tiny(uint32_t max_entries)
     play_create(max_entries, sark_cache_region_bytes(&play.config));
 }
 
-/* Bytes of a value that takes a share of the arena. */
-static uint32_t play_share(uint32_t of)
+/* Bytes of a value two of which do not fit. */
+static uint32_t play_most(void)
 {
     const sarki_arena *arena = &play.cache->memory.arena;
-    return (arena->end - arena->first) * SARKI_GRANULE / of - 64;
+    return (arena->end - arena->first) * SARKI_GRANULE / 5 * 3;
 }
 
 /* A tiny region of small entries, every second of which has left, and some of which were hit:
@@ -478,18 +478,18 @@ static void finish_large(void)
     schedule_require(play_is_there('1'), "the newest entry left");
 }
 
-/* Three sets, each of more than a third of the memory: they wait for each other's turn. */
+/* Sets, each of most of the memory: they wait for each other's turn. */
 static void prepare_turns(void)
 {
     play_create_tiny(8);
-    play_set_large('0', play_share(2));
+    play_set_large('0', play_most());
 }
-static void set_half_1(void) { play_set_large('1', play_share(2)); }
-static void set_half_2(void) { play_set_large('2', play_share(2)); }
-static void set_half_3(void) { play_set_large('3', play_share(2)); }
-static void replace_half(void)
+static void set_most_1(void) { play_set_large('1', play_most()); }
+static void set_most_2(void) { play_set_large('2', play_most()); }
+static void set_most_3(void) { play_set_large('3', play_most()); }
+static void replace_most(void)
 {
-    sark_cache_status status = play_write(sark_cache_replace, '0', play_share(2), 0);
+    sark_cache_status status = play_write(sark_cache_replace, '0', play_most(), 0);
     schedule_require(status == SARK_CACHE_OK || status == SARK_CACHE_MISS ||
                      status == SARK_CACHE_BUSY, "replace failed");
 }
@@ -563,7 +563,8 @@ static void prepare_callback_clear(void)
     play_create_with(3, "abc");
 }
 
-/* A program whose callback waits for a thread that makes room. */
+/* A program whose callback waits for a thread that needs memory, while the set that evicted needs
+   more of it. */
 static void wait_in_callback(char key)
 {
     (void)key;
@@ -576,10 +577,10 @@ static void prepare_callback_wait(void)
     play.in_callback = wait_in_callback;
     prepare_turns();
 }
-static void set_half_locked(void)
+static void set_locked(void)
 {
     sarki_lock(&play.lock);
-    play_set_large('2', play_share(2));
+    play_set_must('2');
     sarki_unlock(&play.lock);
 }
 
@@ -680,9 +681,9 @@ static const play_script play_scripts[] = {
     {"move-beside-walk", prepare_scattered, {set_large, check, cleanup}, finish_large},
     {"move-two", prepare_scattered, {set_large, set_larger}, NULL},
     {"move-three", prepare_scattered, {set_large, set_larger, gets_scattered}, NULL},
-    {"turns-two", prepare_turns, {set_half_1, set_half_2}, NULL},
-    {"turns-three", prepare_turns, {set_half_1, set_half_2, set_half_3}, NULL},
-    {"turns-replace", prepare_turns, {set_half_1, replace_half}, NULL},
+    {"turns-two", prepare_turns, {set_most_1, set_most_2}, NULL},
+    {"turns-three", prepare_turns, {set_most_1, set_most_2, set_most_3}, NULL},
+    {"turns-replace", prepare_turns, {set_most_1, replace_most}, NULL},
     {"expiry-beside-insert", prepare_ttl, {set_c, cleanup, touch_k}, NULL},
     {"expiry-two-cleanups", prepare_ttl, {cleanup, cleanup, set_k_for_a_while}, finish_live_one},
     {"cleaner-beside-set", prepare_cleaner, {set_k, set_k_for_a_while}, finish_k},
@@ -695,11 +696,11 @@ static const play_script play_scripts[] = {
     {"fork-beside-get", prepare_key, {fork_twice, hits_k}, finish_k},
     {"fork-beside-both", prepare_full, {fork_twice, set_c, get_a}, finish_c},
     {"fork-beside-fork", prepare_full, {fork_twice, fork_twice, delete_a}, NULL},
-    {"fork-beside-large", prepare_turns, {fork_twice, set_half_1, set_half_2}, NULL},
+    {"fork-beside-large", prepare_turns, {fork_twice, set_most_1, set_most_2}, NULL},
     {"callback-sets", prepare_callback, {set_c, set_d}, NULL},
     {"callback-sets-three", prepare_callback, {set_c, delete_a, set_b}, NULL},
     {"callback-deletes", prepare_callback_delete, {delete_a, delete_c, set_b}, NULL},
-    {"callback-waits", prepare_callback_wait, {set_half_1, set_half_locked}, NULL},
+    {"callback-waits", prepare_callback_wait, {set_most_1, set_locked}, NULL},
     {"callback-clears", prepare_callback_clear, {set_a, set_d, get_a}, NULL},
     {"hot-beside-set", prepare_hot, {must_hit_k, must_hit_k, set_k}, finish_k},
     {"hot-beside-delete", prepare_hot, {hits_k, hits_k, delete_k}, NULL},
