@@ -9,7 +9,8 @@
    SARK_TEST_SCALE and SARK_TEST_SEED (tests/threads.h) set how many schedules and the first seed.
    The same seed gives the same schedule while the header and the scenario are the same: it counts
    the points that the threads pass. `make build/gcc-plain/schedules CC=gcc` builds it, and
-   `build/gcc-plain/schedules SCENARIO SEED` repeats a failure. */
+   `build/gcc-plain/schedules SCENARIO SEED` repeats a failure; a debugger that stops at
+   schedule_switch shows where each thread was. */
 
 #define SARKI_MODEL "schedule/model.h"
 #define SARKI_SPINS 2u

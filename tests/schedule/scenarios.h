@@ -167,8 +167,9 @@ static bool play_visit(void *context, const void *key, size_t key_bytes, const v
 static void play_foreach(const char *staying)
 {
     uint32_t visits[256] = {0};
-    schedule_require(sark_cache_foreach(play.cache, play_visit, visits) == SARK_CACHE_OK,
-                     "foreach failed");
+    sark_cache_status status = sark_cache_foreach(play.cache, play_visit, visits);
+    if (status == SARK_CACHE_NO_PIN && !*staying) return;
+    schedule_require(status == SARK_CACHE_OK, "foreach failed");
     for (; *staying; staying++)
         schedule_require(visits[(unsigned char)*staying] == 1, "not visited once");
 }
@@ -646,6 +647,60 @@ static void fork_twice(void)
     play_fork();
 }
 
+/* ---- Calls at random ------------------------------------------------------------------------- */
+
+static void set_shortly(char key) { (void)play_write(sark_cache_set, key, 8, 5); }
+static void set_largely(char key) { (void)play_write(sark_cache_set, key, 300, 0); }
+static void peek(char key) { (void)play_is_there(key); }
+static void touch_shortly(char key) { play_touch(key, 5); }
+static void clear_all(char key) { (void)key, clear(); }
+static void cleanup_all(char key) { (void)key, cleanup(); }
+static void walk_all(char key) { (void)key, play_foreach(""); }
+static void check_all(char key) { (void)key, check(); }
+static void fork_here(char key) { (void)key, play_fork(); }
+
+/* Three calls on keys of a few. */
+static void random_calls(void)
+{
+    static void (*const calls[])(char key) = {
+        play_set,  play_set, play_add,     play_replace, set_shortly, set_largely, play_get,
+        play_get,  peek,     play_pin,     play_delete,  play_take,   touch_shortly,
+        clear_all, walk_all, cleanup_all, check_all,    fork_here};
+    uint64_t state = play.state + schedule.running * 0x9E3779B97F4A7C15u;
+    for (unsigned i = 0; i < 3; i++) {
+        char key = (char)('a' + (int)test_below(&state, 3));
+        calls[test_below(&state, sizeof calls / sizeof calls[0])](key);
+    }
+}
+static void prepare_random(void)
+{
+    if (play_draw(4) == 0) play.config.cleanup_interval_ms = 10;
+    if (play_draw(4) == 0) play.config.touch_interval_ms = 10;
+    play_create_with(1 + play_draw(3), "ab");
+    schedule.leap_ns = 20 * 1000000;
+}
+static void prepare_random_tiny(void)
+{
+    play_create_tiny(4);
+    set_largely('a');
+    set_largely('b');
+}
+static void prepare_random_hot(void)
+{
+    prepare_hot();
+    schedule.leap_ns = 20 * 1000000;
+}
+static void call_in_callback(char key)
+{
+    static void (*const calls[])(char key) = {play_set, play_get, play_delete, check_all};
+    if (play.values < PLAY_VALUES / 2) calls[play_draw(4)](key);
+}
+static void prepare_random_callback(void)
+{
+    play.in_callback = call_in_callback;
+    prepare_random();
+}
+
 /* ---- The scripts ----------------------------------------------------------------------------- */
 
 static const play_script play_scripts[] = {
@@ -712,6 +767,12 @@ static const play_script play_scripts[] = {
     {"touch-interval", prepare_interval, {hits_k, hits_k, set_k}, NULL},
     {"walk-beside-both", prepare_walk, {walk, delete_c, set_e}, NULL},
     {"walk-beside-replace", prepare_walk, {walk, set_a, set_b}, NULL},
+    {"random-two", prepare_random, {random_calls, random_calls}, NULL},
+    {"random-three", prepare_random, {random_calls, random_calls, random_calls}, NULL},
+    {"random-tiny", prepare_random_tiny, {random_calls, random_calls}, NULL},
+    {"random-tiny-three", prepare_random_tiny, {random_calls, random_calls, random_calls}, NULL},
+    {"random-hot", prepare_random_hot, {random_calls, random_calls, random_calls}, NULL},
+    {"random-callback", prepare_random_callback, {random_calls, random_calls}, NULL},
     {"metrics-reset", prepare_key, {reset, hits_k, set_k}, finish_k},
     {"check-beside-both", prepare_full, {check, set_c, delete_a}, NULL},
 };
