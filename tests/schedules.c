@@ -24,6 +24,7 @@
 #include "schedule/driver.h"
 #include "schedule/pairs.h"
 #include "schedule/scenarios.h"
+#include "schedule/toys.h"
 
 #define USUAL_SCHEDULES 20000 /* of each scenario */
 
@@ -43,6 +44,7 @@ static const scenario *find(const char *name)
 static int run(const scenario *only)
 {
     uint64_t seed = test_seed(), count = test_scaled(USUAL_SCHEDULES, 10), begin = test_now_ns();
+    if (!only) toys_run(seed);
     for (uint32_t i = 0; i < SCENARIOS; i++)
         if (!only || only == &scenarios[i]) driver_run(&scenarios[i], seed, count);
     double seconds = (double)(test_now_ns() - begin) / 1e9;
