@@ -119,8 +119,7 @@ static uint32_t schedule_below(uint32_t bound)
 static inline void schedule_leaving(schedule_thread *from, const schedule_thread *to)
 {
 #ifdef SCHEDULE_TELLS_SANITIZER
-    __sanitizer_start_switch_fiber(from->state == SCHEDULE_ENDED ? NULL : &from->fake_stack,
-                                   to->stack, to->stack_bytes);
+    __sanitizer_start_switch_fiber(&from->fake_stack, to->stack, to->stack_bytes);
 #else
     (void)from, (void)to;
 #endif
@@ -257,6 +256,8 @@ static int64_t schedule_disarm(void)
 /* Begins a schedule: thread 0 alone. */
 static void schedule_begin(uint64_t seed)
 {
+    for (uint32_t i = 1; i < schedule.count; i++)
+        schedule_require(schedule.threads[i].state == SCHEDULE_ENDED, "a thread was not joined");
     schedule.seed = seed;
     schedule.random = seed * 0x9E3779B97F4A7C15u;
     schedule.count = 1;
@@ -296,14 +297,28 @@ static void schedule_release(const void *waited_for)
 
 /* ---- Threads --------------------------------------------------------------------------------- */
 
+/* A context serves for all schedules: making one costs more than running it, with sanitizers. */
 static void schedule_thread_main(void)
 {
     schedule_thread *self = &schedule.threads[schedule.running];
     schedule_arrived(self);
-    self->body(self->argument);
-    self->state = SCHEDULE_ENDED;
-    schedule_release(self);
-    schedule_switch();
+    for (;;) {
+        self->body(self->argument);
+        self->state = SCHEDULE_ENDED;
+        schedule_release(self);
+        schedule_switch();
+    }
+}
+
+static void schedule_make_context(schedule_thread *thread, unsigned char *stack)
+{
+    thread->stack = stack;
+    thread->stack_bytes = SCHEDULE_STACK_BYTES;
+    getcontext(&thread->context);
+    thread->context.uc_stack.ss_sp = stack;
+    thread->context.uc_stack.ss_size = SCHEDULE_STACK_BYTES;
+    thread->context.uc_link = NULL;
+    makecontext(&thread->context, schedule_thread_main, 0);
 }
 
 /* Starts a thread, with a random priority. Returns its number. */
@@ -317,14 +332,7 @@ static uint32_t schedule_start(void *(*body)(void *), void *argument)
     thread->state = SCHEDULE_READY;
     thread->priority = (1 + schedule_below(1 << 16)) * 8 + number; /* above all that have dropped */
     thread->waits_for = NULL;
-    thread->fake_stack = NULL;
-    thread->stack = schedule_stacks[number];
-    thread->stack_bytes = SCHEDULE_STACK_BYTES;
-    getcontext(&thread->context);
-    thread->context.uc_stack.ss_sp = schedule_stacks[number];
-    thread->context.uc_stack.ss_size = SCHEDULE_STACK_BYTES;
-    thread->context.uc_link = NULL;
-    makecontext(&thread->context, schedule_thread_main, 0);
+    if (!thread->stack) schedule_make_context(thread, schedule_stacks[number]);
     if (schedule.is_armed) schedule_switch();
     return number;
 }
