@@ -587,11 +587,12 @@ static void set_locked(void)
 
 /* ---- Readers --------------------------------------------------------------------------------- */
 
-/* Leases that are set apart may stay with a hot entry. */
+/* Leases that are set apart may stay with a hot entry. A region that is as small as that allows, so
+   that few removed entries wait for a scan. */
 static void prepare_hot(void)
 {
     play.config.lease_count = 4;
-    play_create(2, 64 << 10);
+    play_create(2, 32 << 10);
     play_set_must('a');
     play_set_must('k');
 }
@@ -607,6 +608,10 @@ static void must_hit_k(void)
 static void finish_k(void)
 {
     schedule_require(play_is_there('k'), "the key is lost");
+}
+static void sets_k(void)
+{
+    for (unsigned i = 0; i < 6; i++) play_set_must('k');
 }
 static void set_others(void)
 {
@@ -758,6 +763,7 @@ static const play_script play_scripts[] = {
     {"callback-waits", prepare_callback_wait, {set_most_1, set_locked}, NULL},
     {"callback-clears", prepare_callback_clear, {set_a, set_d, get_a}, NULL},
     {"hot-beside-set", prepare_hot, {must_hit_k, must_hit_k, set_k}, finish_k},
+    {"hot-beside-sets", prepare_hot, {hits_k, must_hit_k, sets_k}, finish_k},
     {"hot-beside-delete", prepare_hot, {hits_k, hits_k, delete_k}, NULL},
     {"hot-beside-evict", prepare_hot, {hits_k, hits_k, set_others}, NULL},
     {"few-leases", prepare_few_leases, {must_hit_k, must_hit_k, must_hit_k}, finish_k},
