@@ -3476,9 +3476,9 @@ static void sarki_frame_flush(sark_cache *cache, sarki_frame *frame)
     sarki_reporter *reporter = sarki_reporter_enter(cache, frame);
     for (uint32_t ref; (ref = frame->removed.head) != 0;) {
         sarki_list_remove(cache->recency_links, &frame->removed, ref);
-        sarki_store32_release(&reporter->a_ref, ref); /* order: R3 a hint for room */
+        sarki_store32_relaxed(&reporter->a_ref, ref); /* order: R4 as below */
         sarki_report(cache, sarki_entry_of(cache, ref));
-        sarki_store32_release(&reporter->a_ref, 0); /* order: R4 the memory lock frees it */
+        sarki_store32_relaxed(&reporter->a_ref, 0); /* order: R4 the memory lock frees it */
         sarki_retire(cache, ref);
     }
     sarki_reporter_leave(cache, reporter);
@@ -4101,7 +4101,7 @@ static uint32_t sarki_obstacles_locked(sark_cache *cache, uint32_t kept, bool re
         if (i < cache->leases.pin_count)
             ref = sarki_pin_block_locked(&cache->leases.pins[i]);
         else if (i + 1 < candidates) /* order: R4 cleared before the memory lock is taken */
-            ref = sarki_load32_acquire(&cache->reporters[i - cache->leases.pin_count].a_ref);
+            ref = sarki_load32_relaxed(&cache->reporters[i - cache->leases.pin_count].a_ref);
         if (ref > SARKI_CLAIMED) refs[count++] = ref;
     }
     sarki_sort(refs, count);

@@ -77,6 +77,12 @@ template <typename T> static T &model_of(const model_cell<T> &cell)
     return *(T *)object->storage;
 }
 
+static void model_unknow_all()
+{
+    memset(model_objects, 0, sizeof model_objects);
+    model_known_count = 0;
+}
+
 static void model_begin()
 {
     for (size_t i = 0; i < model_known_count; i++) {
@@ -96,58 +102,84 @@ typedef model_cell<rl::atomic<uint64_t> > sarki_a64;
 typedef model_cell<rl::atomic<uintptr_t> > sarki_aword;
 typedef model_cell<rl::var<int> > model_shadow;
 
-#define MODEL_LOAD(width, type, order, mo)                                     \
-    static inline type sarki_load##width##_##order(const sarki_a##width *cell) \
-    {                                                                          \
-        return model_of(*cell).load(mo, $);                                    \
-    }
-#define MODEL_STORE(width, type, order, mo)                                           \
-    static inline void sarki_store##width##_##order(sarki_a##width *cell, type value) \
-    {                                                                                 \
-        model_of(*cell).store(value, mo, $);                                          \
-    }
-#define MODEL_CAS(width, type, order, mo)                                                   \
-    static inline bool sarki_cas##width##_##order(sarki_a##width *cell, type from, type to) \
-    {                                                                                       \
-        return model_of(*cell).compare_exchange_strong(from, to, mo, $, rl::mo_relaxed, $); \
-    }
-#define MODEL_RMW(name, width, type, method, order, mo)                                \
-    static inline type sarki_##name##width##_##order(sarki_a##width *cell, type value) \
-    {                                                                                  \
-        return model_of(*cell).method(value, mo, $);                                   \
-    }
+/* Which use of the vocabulary is weakened, for the mutation of orders: RELACY_WEAKEN in the
+   environment is "OPERATION FIRST LAST ORDER", where the operation is a name such as
+   load32_seq_cst, and the others are the lines between which it stands, and its order then. */
+static struct model_weakened {
+    char operation[32], order[16];
+    unsigned first, last;
+    unsigned long uses; /* how often it ran */
 
-MODEL_LOAD(32, uint32_t, relaxed, rl::mo_relaxed)
-MODEL_LOAD(32, uint32_t, acquire, rl::mo_acquire)
-MODEL_LOAD(32, uint32_t, seq_cst, rl::mo_seq_cst)
-MODEL_STORE(32, uint32_t, relaxed, rl::mo_relaxed)
-MODEL_STORE(32, uint32_t, release, rl::mo_release)
-MODEL_STORE(32, uint32_t, seq_cst, rl::mo_seq_cst)
-MODEL_CAS(32, uint32_t, relaxed, rl::mo_relaxed)
-MODEL_CAS(32, uint32_t, acq_rel, rl::mo_acq_rel)
-MODEL_CAS(32, uint32_t, seq_cst, rl::mo_seq_cst)
-MODEL_RMW(add, 32, uint32_t, fetch_add, relaxed, rl::mo_relaxed)
-MODEL_RMW(add, 32, uint32_t, fetch_add, seq_cst, rl::mo_seq_cst)
-MODEL_RMW(sub, 32, uint32_t, fetch_sub, relaxed, rl::mo_relaxed)
-MODEL_RMW(sub, 32, uint32_t, fetch_sub, seq_cst, rl::mo_seq_cst)
-MODEL_RMW(xor, 32, uint32_t, fetch_xor, relaxed, rl::mo_relaxed)
-MODEL_LOAD(word, uintptr_t, relaxed, rl::mo_relaxed)
-MODEL_STORE(word, uintptr_t, release, rl::mo_release)
-MODEL_CAS(word, uintptr_t, acquire, rl::mo_acquire)
-MODEL_LOAD(64, uint64_t, relaxed, rl::mo_relaxed)
-MODEL_LOAD(64, uint64_t, seq_cst, rl::mo_seq_cst)
-MODEL_STORE(64, uint64_t, relaxed, rl::mo_relaxed)
-MODEL_STORE(64, uint64_t, seq_cst, rl::mo_seq_cst)
-MODEL_STORE(64, uint64_t, release, rl::mo_release)
-MODEL_CAS(64, uint64_t, relaxed, rl::mo_relaxed)
-MODEL_CAS(64, uint64_t, acq_rel, rl::mo_acq_rel)
-MODEL_RMW(or, 64, uint64_t, fetch_or, seq_cst, rl::mo_seq_cst)
-MODEL_RMW(and, 64, uint64_t, fetch_and, seq_cst, rl::mo_seq_cst)
-MODEL_RMW(add, 64, uint64_t, fetch_add, relaxed, rl::mo_relaxed)
-static inline void sarki_init64(sarki_a64 *cell, uint64_t value)
+    model_weakened()
+    {
+        const char *text = getenv("RELACY_WEAKEN");
+        operation[0] = order[0] = 0;
+        first = last = 0;
+        uses = 0;
+        if (!text || sscanf(text, "%31s %u %u %15s", operation, &first, &last, order) == 4) return;
+        fprintf(stderr, "RELACY_WEAKEN is \"%s\"\n", text);
+        exit(2);
+    }
+} weakened;
+
+static inline rl::memory_order model_order(const char *operation, rl::memory_order order,
+                                           unsigned line)
 {
-    sarki_store64_relaxed(cell, value);
+    model_weakened *weak = &weakened;
+    if (line < weak->first || line > weak->last) return order;
+    if (strcmp(operation, weak->operation) != 0) return order;
+    weak->uses++;
+    if (strcmp(weak->order, "acq_rel") == 0) return rl::mo_acq_rel;
+    if (strcmp(weak->order, "acquire") == 0) return rl::mo_acquire;
+    if (strcmp(weak->order, "release") == 0) return rl::mo_release;
+    return rl::mo_relaxed;
 }
+
+template <typename T>
+static inline bool model_cas(const model_cell<rl::atomic<T> > *cell, T from, T to,
+                             rl::memory_order order, rl::debug_info_param at)
+{
+    return model_of(*cell).compare_exchange_strong(from, to, order, at, rl::mo_relaxed, at);
+}
+
+/* Macros, so that they know the line of the header. */
+#define MODEL_AT(operation, order) model_order(#operation "_" #order, rl::mo_##order, __LINE__), $
+#define MODEL_LOAD(op, order, cell) model_of(*(cell)).load(MODEL_AT(op, order))
+#define MODEL_STORE(op, order, cell, value) model_of(*(cell)).store(value, MODEL_AT(op, order))
+#define MODEL_CAS(T, op, order, cell, from, to) \
+    model_cas<T>(cell, from, to, MODEL_AT(op, order))
+#define MODEL_RMW(method, op, order, cell, value) \
+    model_of(*(cell)).method(value, MODEL_AT(op, order))
+
+#define sarki_load32_relaxed(cell) MODEL_LOAD(load32, relaxed, cell)
+#define sarki_load32_acquire(cell) MODEL_LOAD(load32, acquire, cell)
+#define sarki_load32_seq_cst(cell) MODEL_LOAD(load32, seq_cst, cell)
+#define sarki_store32_relaxed(cell, value) MODEL_STORE(store32, relaxed, cell, value)
+#define sarki_store32_release(cell, value) MODEL_STORE(store32, release, cell, value)
+#define sarki_store32_seq_cst(cell, value) MODEL_STORE(store32, seq_cst, cell, value)
+#define sarki_cas32_relaxed(cell, from, to) MODEL_CAS(uint32_t, cas32, relaxed, cell, from, to)
+#define sarki_cas32_acq_rel(cell, from, to) MODEL_CAS(uint32_t, cas32, acq_rel, cell, from, to)
+#define sarki_cas32_seq_cst(cell, from, to) MODEL_CAS(uint32_t, cas32, seq_cst, cell, from, to)
+#define sarki_add32_relaxed(cell, value) MODEL_RMW(fetch_add, add32, relaxed, cell, value)
+#define sarki_add32_seq_cst(cell, value) MODEL_RMW(fetch_add, add32, seq_cst, cell, value)
+#define sarki_sub32_relaxed(cell, value) MODEL_RMW(fetch_sub, sub32, relaxed, cell, value)
+#define sarki_sub32_seq_cst(cell, value) MODEL_RMW(fetch_sub, sub32, seq_cst, cell, value)
+#define sarki_xor32_relaxed(cell, value) MODEL_RMW(fetch_xor, xor32, relaxed, cell, value)
+#define sarki_loadword_relaxed(cell) MODEL_LOAD(loadword, relaxed, cell)
+#define sarki_storeword_release(cell, value) MODEL_STORE(storeword, release, cell, value)
+#define sarki_casword_acquire(cell, from, to) \
+    MODEL_CAS(uintptr_t, casword, acquire, cell, from, to)
+#define sarki_load64_relaxed(cell) MODEL_LOAD(load64, relaxed, cell)
+#define sarki_load64_seq_cst(cell) MODEL_LOAD(load64, seq_cst, cell)
+#define sarki_store64_relaxed(cell, value) MODEL_STORE(store64, relaxed, cell, value)
+#define sarki_store64_seq_cst(cell, value) MODEL_STORE(store64, seq_cst, cell, value)
+#define sarki_store64_release(cell, value) MODEL_STORE(store64, release, cell, value)
+#define sarki_cas64_relaxed(cell, from, to) MODEL_CAS(uint64_t, cas64, relaxed, cell, from, to)
+#define sarki_cas64_acq_rel(cell, from, to) MODEL_CAS(uint64_t, cas64, acq_rel, cell, from, to)
+#define sarki_or64_seq_cst(cell, value) MODEL_RMW(fetch_or, or64, seq_cst, cell, value)
+#define sarki_and64_seq_cst(cell, value) MODEL_RMW(fetch_and, and64, seq_cst, cell, value)
+#define sarki_add64_relaxed(cell, value) MODEL_RMW(fetch_add, add64, relaxed, cell, value)
+#define sarki_init64(cell, value) sarki_store64_relaxed(cell, value)
 
 /* Platform. Threads have small numbers; the stamp counter is a plain counter of the model. */
 
@@ -156,7 +188,7 @@ typedef model_cell<rl::condition_variable_any> sarki_condition;
 typedef int sarki_thread;
 
 static uint64_t model_counter;
-static int64_t model_now_ns = 1000000;
+static int64_t model_now_ns = 1000000, model_asleep_ns;
 
 static inline void sarki_prefetch(const void *) {}
 static inline void sarki_prefetch_to_write(const void *) {}
@@ -186,7 +218,7 @@ static inline void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex,
 static inline int64_t sarki_process_id() { return 1; }
 static inline uintptr_t sarki_thread_id() { return (rl::thread_index() + 1) * 4096u; }
 static inline int64_t sarki_coarse_ns() { return model_now_ns; }
-static inline int64_t sarki_asleep_ns() { return 0; }
+static inline int64_t sarki_asleep_ns() { return model_asleep_ns; }
 static inline int64_t sarki_awake_ns() { return model_now_ns; }
 static inline int64_t sarki_fine_ns() { return model_now_ns; }
 static inline uint64_t sarki_coarse_tick_ns() { return 1000000; }

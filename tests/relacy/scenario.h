@@ -86,6 +86,7 @@ static bool model_search(const char *name, bool complete, unsigned long iteratio
     parameters.iteration_count = iterations;
     parameters.execution_depth_limit = 10000;
     bool holds = false;
+    model_unknow_all(); /* another layout may have cells of other kinds at the same addresses */
     model_meet_cells<Scenario>(parameters);
     for (size_t known = 0; !holds;) {
         known = model_known_count;
@@ -102,25 +103,32 @@ static bool model_search(const char *name, bool complete, unsigned long iteratio
 
 static int model_passed, model_failed;
 
+/* Counts a search. With a weakened operation the first failure is enough. */
+static void model_count(bool holds)
+{
+    (holds ? model_passed : model_failed)++;
+    if (!holds && weakened.last > 0) exit(1);
+}
+
 /* Searches a scenario at random; RELACY_RANDOM in the environment is the number of executions. */
 template <typename Scenario> static void model_run_random(const char *name)
 {
     const char *wanted = getenv("RELACY_RANDOM");
     unsigned long random = wanted ? strtoul(wanted, NULL, 10) : 1000000;
-    (model_search<Scenario>(name, false, random) ? model_passed : model_failed)++;
+    model_count(model_search<Scenario>(name, false, random));
 }
 
 /* Searches a scenario completely, and at random. A complete search that did not come to its end
    is a failure. */
 template <typename Scenario> static void model_run(const char *name)
 {
-    bool complete = model_search<Scenario>(name, true, 1000000000);
-    (complete ? model_passed : model_failed)++;
+    model_count(model_search<Scenario>(name, true, 0));
     model_run_random<Scenario>(name);
 }
 
 static int model_summary()
 {
+    if (weakened.last > 0) printf("the weakened operation ran %lu times\n", weakened.uses);
     printf("%d passed, %d failed\n", model_passed, model_failed);
     return model_failed != 0;
 }

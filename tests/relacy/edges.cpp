@@ -1,0 +1,221 @@
+/* The edges beside leases and words, on the shipped code: homes that a thread takes while another
+   scans, a place that is waited for, pins given back twice or looked at, the time asleep. */
+
+#include "scenario.h"
+
+static sark_cache *cache;
+
+static uint32_t hash_of_thread(unsigned thread)
+{
+    uint64_t id = (uint64_t)(thread + 1) * 4096u;
+    return (uint32_t)(id * 0x9e3779b97f4a7c15u >> 32) | 0x10000u;
+}
+
+static uint32_t ref_of(char key)
+{
+    sarki_spot spot;
+    sarki_query query = sarki_query_of(cache, &key, 1);
+    return sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
+}
+
+static void set(char key)
+{
+    RL_ASSERT(sark_cache_set(cache, &key, 1, &key, 1, 0) == SARK_CACHE_OK);
+}
+
+/* Gets a key that may be there, and sees its bytes or none. */
+static void get(char key)
+{
+    char value = 0;
+    sark_cache_status status = sark_cache_get(cache, &key, 1, &value, 1, NULL);
+    RL_ASSERT(status == SARK_CACHE_MISS || (status == SARK_CACHE_OK && value == key));
+}
+
+/* Replaces a key, and gives the block that it had to another. */
+static void replace_and_reuse()
+{
+    set('a');
+    sarki_retired_collect(cache);
+    set('b');
+}
+
+/* A thread without a home reads while what it reads is freed: the scan knows its slot. */
+struct first_read {
+    enum { THREADS = 2 };
+    void prepare()
+    {
+        cache = model_cache(4, 2, 1);
+        set('a');
+        sarki_store32_relaxed(&cache->leases.a_slots_used, 0); /* nobody came yet */
+        sarki_home_assign(&cache->leases, hash_of_thread(1), 0);
+    }
+    void run(unsigned thread)
+    {
+        if (thread == 0) get('a');
+        else replace_and_reuse();
+    }
+    void finish() { model_end(cache); }
+};
+
+/* A thread finds a home that another has just given to its tag. */
+struct given_home {
+    enum { THREADS = 3 };
+    void prepare()
+    {
+        cache = model_cache(4, 2, 1);
+        set('a');
+        sarki_store32_relaxed(&cache->leases.a_slots_used, 0);
+        memset(cache->leases.a_hints, 0, (cache->leases.hint_mask + 1) * sizeof(sarki_a32));
+        for (uint32_t i = 0; i <= cache->leases.hint_mask; i++)
+            sarki_store32_relaxed(&cache->leases.a_hints[i], 0);
+        sarki_home_assign(&cache->leases, hash_of_thread(2), 0);
+    }
+    void run(unsigned thread)
+    {
+        if (thread == 0) sarki_home_assign(&cache->leases, hash_of_thread(1), 1);
+        else if (thread == 1) get('a');
+        else replace_and_reuse();
+    }
+    void finish() { model_end(cache); }
+};
+
+/* Two keys and one place, which may belong to an insert under way: nobody waits for ever. */
+struct one_place {
+    enum { THREADS = 2 };
+    void prepare() { cache = model_cache(1, 2, 1); }
+    void run(unsigned thread) { set(thread == 0 ? 'a' : 'b'); }
+    void finish()
+    {
+        RL_ASSERT(sark_cache_size(cache) == 1);
+        model_end(cache);
+    }
+};
+
+/* The same where the place becomes free by a delete. */
+struct one_place_and_a_delete {
+    enum { THREADS = 3 };
+    void prepare()
+    {
+        cache = model_cache(1, 2, 1);
+        set('a');
+    }
+    void run(unsigned thread)
+    {
+        if (thread == 2) sark_cache_delete(cache, "a", 1);
+        else set(thread == 0 ? 'b' : 'c');
+    }
+    void finish()
+    {
+        RL_ASSERT(sark_cache_size(cache) == 1);
+        model_end(cache);
+    }
+};
+
+/* A pin is given back by two threads: once. Then it is out again, for another use. */
+struct unpin_twice {
+    enum { THREADS = 2 };
+    sark_cache_pinned pinned[2];
+    int given_back;
+    void prepare()
+    {
+        cache = model_cache(4, 2, 1);
+        set('a');
+        RL_ASSERT(sark_cache_pin(cache, "a", 1, &pinned[0]) == SARK_CACHE_OK);
+        pinned[1] = pinned[0];
+        given_back = 0;
+    }
+    void run(unsigned thread)
+    {
+        sark_cache_pinned again;
+        given_back += sark_cache_unpin(cache, &pinned[thread]) == SARK_CACHE_OK;
+        if (thread == 1 || sark_cache_pin(cache, "a", 1, &again) != SARK_CACHE_OK) return;
+        RL_ASSERT(sark_cache_unpin(cache, &again) == SARK_CACHE_OK);
+    }
+    void finish()
+    {
+        RL_ASSERT(given_back == 1);
+        RL_ASSERT(!sarki_pins_are_out(cache));
+        model_end(cache);
+    }
+};
+
+/* Who makes room sees the block of a pin that is out, or none: never one that is free. */
+struct pins_looked_at {
+    enum { THREADS = 2 };
+    void prepare()
+    {
+        cache = model_cache(4, 2, 1);
+        set('a');
+    }
+    void run(unsigned thread)
+    {
+        if (thread == 1) {
+            sarki_lock(&cache->memory.mutex);
+            uint32_t ref = sarki_pin_block_locked(&cache->leases.pins[0]);
+            if (ref > SARKI_CLAIMED) RL_ASSERT(!sarki_block_is_free(&cache->memory.arena, ref));
+            sarki_unlock(&cache->memory.mutex);
+            return;
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            sark_cache_pinned pinned;
+            RL_ASSERT(sark_cache_pin(cache, "a", 1, &pinned) == SARK_CACHE_OK);
+            RL_ASSERT(sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK);
+            set('a');
+            sarki_retired_collect(cache);
+        }
+    }
+    void finish() { model_end(cache); }
+};
+
+/* The bytes of a pinned value are its own until it is given back. */
+struct pin_and_replace {
+    enum { THREADS = 2 };
+    void prepare()
+    {
+        cache = model_cache(4, 2, 1);
+        set('a');
+    }
+    void run(unsigned thread)
+    {
+        sark_cache_pinned pinned;
+        if (thread == 1) return replace_and_reuse();
+        if (sark_cache_pin(cache, "a", 1, &pinned) != SARK_CACHE_OK) return;
+        SARKI_BYTES_READ(sarki_entry_of(
+            cache, sarki_load32_relaxed(&cache->leases.pins[pinned.pin].a_ref)));
+        RL_ASSERT(sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK);
+    }
+    void finish() { model_end(cache); }
+};
+
+/* After a sleep whoever finds that the time asleep has been read anew counts it. */
+struct time_asleep {
+    enum { THREADS = 2 };
+    void prepare()
+    {
+        model_asleep_ns = 0;
+        model_now_ns = 1000000;
+        cache = model_cache(4, 2, 1);
+        RL_ASSERT(sarki_now(cache) == model_now_ns);
+        model_asleep_ns = 5000000;
+        model_now_ns += 2 * (int64_t)SARKI_ASLEEP_EVERY_NS;
+    }
+    void run(unsigned) { RL_ASSERT(sarki_now(cache) == model_now_ns + model_asleep_ns); }
+    void finish()
+    {
+        model_end(cache);
+        model_asleep_ns = 0;
+    }
+};
+
+int main()
+{
+    model_run<first_read>("the first read of a thread");
+    model_run_random<given_home>("a home given by another thread");
+    model_run<one_place>("two sets and one place");
+    model_run_random<one_place_and_a_delete>("two sets, a delete and one place");
+    model_run<unpin_twice>("a pin given back twice");
+    model_run<pins_looked_at>("pins looked at");
+    model_run<pin_and_replace>("a pin and a replacement");
+    model_run<time_asleep>("the time asleep");
+    return model_summary();
+}
