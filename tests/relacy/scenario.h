@@ -119,10 +119,12 @@ template <typename Scenario> static void model_run_random(const char *name)
 }
 
 /* Searches a scenario completely, and at random. A complete search that did not come to its end
-   is a failure. */
+   is a failure. With a weakened operation the random search, which is sooner at its end, is mostly
+   enough; RELACY_COMPLETE in the environment asks for the other too. */
 template <typename Scenario> static void model_run(const char *name)
 {
-    model_count(model_search<Scenario>(name, true, 0));
+    if (weakened.last == 0 || getenv("RELACY_COMPLETE"))
+        model_count(model_search<Scenario>(name, true, 0));
     model_run_random<Scenario>(name);
 }
 
