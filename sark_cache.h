@@ -71,8 +71,9 @@
    clock, and compared with the coarse one, near the deadline with the precise one: an entry is
    never lost before its deadline, and never returned after it plus one tick of the coarse clock
    (metric clock_tick_us). Time asleep counts; after a sleep it may take a tick and 10 ms until
-   that is seen. With a clock of your own (config.clock) both are that clock. When a clock fails,
-   entries with a deadline are misses.
+   that is seen. With a clock of your own (config.clock) both are that clock. Each call looks at
+   the clock for itself: of two that overlap at a deadline one may find the entry live and the
+   other not, in any order. When a clock fails, entries with a deadline are misses.
 
    ERRORS
 
@@ -4423,7 +4424,11 @@ static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted, bool *i
    reported may be the very memory or place that others wait for.
 
    Bounds. Who waits sleeps, and is woken by each change. Where a block is held for seconds by a
-   callback, a lease or an insert under way, the call gives up (BUSY). */
+   callback, a lease or an insert under way, the call gives up (BUSY).
+
+   Given up. A place is free a little later than its entry has left, as it is given back when no
+   lock is held; and of two inserts of one new key both may have evicted for it, then one gives its
+   place back. So an insert may evict an entry that it needed not, where it overlaps such a call. */
 
 #define SARKI_ROOM_PATIENCE 10000u /* waits of at most a millisecond, mostly woken at once */
 

@@ -89,9 +89,12 @@ scenario_that_fails() {
     local program said met=1
     for program in $(programs "$1"); do
         said=$(timeout 600 "$program" 2>&1)
-        sed -n "s/^FAIL \([^:]*\):.*/\1 ($(basename "$program"))/p" <<<"$said" | head -n 1 | grep . &&
-            return
-        case $said in *"ran 0 times"*) ;; *) met=0 ;; esac
+        said=$(grep -m 1 '^FAIL \|ran 0 times' <<<"$said")
+        case $said in
+            FAIL*) sed "s/^FAIL \([^:]*\):.*/\1 ($(basename "$program"))/" <<<"$said"; return ;;
+            *"ran 0 times"*) ;;
+            *) met=0 ;;
+        esac
     done
     return $met
 }
