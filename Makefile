@@ -49,7 +49,8 @@ zlib = $(if $(filter yes,$(shell printf '%s\n' '\#if __has_include(<zlib.h>)' ye
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test test-programs relacy-programs mutate exact soak bench lint clean always
+.PHONY: help run test test-programs relacy-programs mutate planted exact soak bench lint \
+        clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -106,6 +107,9 @@ soak: test ## the same, for hours: SCALE=2000 unless given
 
 mutate: relacy-programs ## weaken each order of the core until a scenario of the checker fails
 	@BUILD=$(BUILD) JOBS=$(JOBS) tests/mutate.sh
+
+planted: ## break one thing in the header after the other: the test that is named for it must fail
+	@BUILD=$(BUILD) JOBS=$(JOBS) tests/planted.sh
 
 exact: $(BUILD)/replay ## TRACES=folder: hits and digests of all its traces against the reference
 	@$(if $(TRACES),,$(error make exact needs TRACES=folder))

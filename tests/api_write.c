@@ -167,6 +167,34 @@ TEST(clear_removes_all)
     FINISH(cache);
 }
 
+/* Sets a key of its own for each that is cleared; context is the cache. */
+static void set_another(void *context, const void *key, size_t key_bytes, const void *value,
+                        size_t value_bytes, sark_cache_cause cause)
+{
+    uint32_t number = 0;
+    (void)value, (void)value_bytes;
+    if (cause != SARK_CACHE_CLEARED) return;
+    memcpy(&number, key, key_bytes < sizeof number ? key_bytes : sizeof number);
+    number += 1000;
+    CHECK(sark_cache_set(*(sark_cache **)context, &number, sizeof number, "new", 3, 0) ==
+          SARK_CACHE_OK);
+}
+
+TEST(what_is_set_while_clearing_stays)
+{
+    sark_cache *cache = NULL;
+    sark_cache_config config = support_config(1000);
+    config.on_remove = set_another;
+    config.on_remove_context = &cache;
+    REQUIRE(sark_cache_create(&cache, &config) == SARK_CACHE_OK);
+    for (uint32_t key = 0; key < 400; key++)
+        CHECK(sark_cache_set(cache, &key, sizeof key, "old", 3, 0) == SARK_CACHE_OK);
+    CHECK(sark_cache_clear(cache) == 400 && sark_cache_size(cache) == 400);
+    for (uint32_t key = 1000; key < 1400; key++)
+        CHECK(sark_cache_contains(cache, &key, sizeof key) == SARK_CACHE_OK);
+    FINISH(cache);
+}
+
 /* ---- Recency -------------------------------------------------------------------------------- */
 
 static void write_set(sark_cache *cache) { CHECK(!put(cache, "a", "1", 0)); }
@@ -767,6 +795,7 @@ int main(void)
     RUN(take_gets_and_deletes);
     RUN(delete_removes);
     RUN(clear_removes_all);
+    RUN(what_is_set_while_clearing_stays);
     RUN(what_moves_in_the_order);
     RUN(an_existing_key_evicts_nobody);
     RUN(the_default_ttl);

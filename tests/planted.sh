@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The test of the tests: each patch in tests/planted/ breaks one thing in the header, and the
+# program that it names must fail then.
+#
+# usage: tests/planted.sh [PATCH...]
+#   PATCH  parts of names of patches; default all
+#   BUILD  (environment) a folder for all output, default build
+#   JOBS   (environment) how many are tried at a time, default 2
+#
+# A patch begins with two lines, "What: ..." and "Caught by: PROGRAM [ARGUMENT]"; the program is one
+# of the tests, or of the model checker's as relacy/NAME. Prints a line for each patch; the last
+# line has the counts. Exit status: 0 all were caught.
+
+cd "$(dirname "$0")/.." || exit 1
+export PLANTED=${BUILD:-build}/planted SARK_TEST_SCALE=20 SARK_TEST_SEED=1000
+export RELACY_RANDOM=50000
+limit_s=120
+export limit_s
+
+# Makes a tree whose header has the bug, and the program in it. Prints the program's path.
+built() {
+    local tree=$PLANTED/$1 program=$2 name
+    rm -rf "$tree"
+    mkdir -p "$tree" || return
+    for name in Makefile tests bench; do ln -s "$PWD/$name" "$tree/$name"; done
+    cp sark_cache.h "$tree"
+    patch -s -p1 -d "$tree" <"tests/planted/$1.patch" || return
+    case $program in relacy/*) program=build/$program ;; *) program=build/gcc-plain/$program ;; esac
+    make -s -C "$tree" CC=gcc BUILD=build "$program" >/dev/null || return
+    echo "$tree/$program"
+}
+
+# Whether a bug is caught.
+try() {
+    local patch=$1 by program path
+    by=$(sed -n 's/^Caught by: //p' "tests/planted/$patch.patch")
+    program=${by%% *}
+    if ! path=$(built "$patch" "$program" 2>"$PLANTED/$patch.log"); then
+        echo "FAIL $patch: it cannot be built ($PLANTED/$patch.log)"
+    # shellcheck disable=SC2046 # an argument, or none
+    elif timeout $limit_s "$path" $([ "$by" = "$program" ] || echo "${by#* }") \
+        >"$PLANTED/$patch.log" 2>&1; then
+        echo "FAIL $patch: $by does not catch it"
+    else
+        echo "ok   $patch: $by"
+    fi
+    rm -rf "${PLANTED:?}/$patch"
+}
+export -f built try
+
+mkdir -p "$PLANTED" || exit 1
+found=$(mktemp)
+trap 'rm -f "$found"' EXIT
+for patch in tests/planted/*.patch; do
+    name=$(basename "$patch" .patch)
+    [ $# -eq 0 ] && echo "$name"
+    for part in "$@"; do case $name in *"$part"*) echo "$name" ;; esac done
+done | xargs -P "${JOBS:-2}" -I {} bash -c 'try "$1"' try {} 2>/dev/null | tee "$found"
+failed=$(grep -c '^FAIL' "$found")
+printf '%d passed, %d failed\n' $(($(wc -l <"$found") - failed)) "$failed"
+[ "$failed" -eq 0 ]
