@@ -1628,7 +1628,7 @@ static void sarki_arena_create(sarki_arena *arena, uint32_t first, uint32_t end)
    a_stamp          | writers                 | readers, writers     | atomic, under a lease or lock
    recency.next ... | the shard's writers     | the same             | shard lock
    recency.header_bytes, sizes, version, key, value                  | immutable once published (E1)
-   a_hash                                | the same; who moves entries looks at blocks (>>moving)
+   a_hash           | writers, who moves it   | once, before E1      | atomic; of any block: R3
    a_deadline       | readers, writers        | touch                | atomic; under the lock
    expiry link      | the shard's writers     | the same             | shard lock
    a_touched_ms     | readers                 | readers, writers     | R1; under a lease or lock
@@ -2389,6 +2389,7 @@ static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t has
    a_hits            | metrics          | the holder of the lease           | R2
    a_last_stamp      | who writes it    | the same, or of a resident word   | R2; R1 in overlap
    a_misses ...      | metrics          | anybody whose home this is        | R1, read-modify-write
+   a_moving          | scans            | who makes room (>>moving)         | R4 of the shard, E5
 
    Bounds. claim: 8 probes, then the caller takes the shard's lock. */
 
@@ -2535,7 +2536,7 @@ static uint32_t sarki_leases_scan(const sarki_leases *leases, uint32_t *refs)
 {
     uint32_t count = 0;
     uint32_t used = sarki_load32_seq_cst(&leases->a_slots_used); /* order: E6 needed on x86 too */
-    uint32_t moving = sarki_load32_seq_cst(&leases->a_moving);   /* order: E5 */
+    uint32_t moving = sarki_load32_acquire(&leases->a_moving);   /* order: E5; R4 its naming */
     if (moving) refs[count++] = moving;
     for (uint32_t i = 0; i < used; i++) {
         uint32_t ref = sarki_load32_seq_cst(&sarki_lease_at(leases, i)->a_ref); /* order: E4, E5 */
@@ -4040,7 +4041,11 @@ static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, uint
 /* ---- >>memory --------------------------------------------------------------------------------
 
    Purpose. Blocks for inserts: taken, given back, and what stands in the way of a gap. While
-   somebody makes room (>>room) nobody else takes a block from the arena. */
+   somebody makes room (>>room) nobody else takes a block from the arena.
+
+   Access. The memory lock, which these functions take where they are not called ..._locked.
+
+   Bounds. Where there is no block at once, one scan of what waits in each shard. */
 
 /* A block, if memory allows; 0 also where somebody else has the turn. */
 static uint32_t sarki_memory_take(sark_cache *cache, uint32_t granules, bool has_turn)

@@ -574,10 +574,17 @@ TEST(stamps_grow)
     }
 }
 
-/* A touch never lowers a stamp; to settle makes it placed, and gives the key without that. */
-/* A counter that went back by hours: after one insert, what is touched is younger than what was. */
-/* The insert that finds it is the first to search: for the entry with the oldest stamp, though all
-   of them seem to lie ahead. */
+/* Stamps the entry of a key as if it had been touched at another time. */
+static void stamp_entry(sark_cache *cache, uint32_t key, uint64_t stamp)
+{
+    sarki_spot spot;
+    sarki_query query = sarki_query_of(cache, &key, sizeof key);
+    uint32_t ref = sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
+    sarki_store64_relaxed(&sarki_entry_of(cache, ref)->a_stamp, stamp);
+}
+
+/* After a counter went back, the insert that finds it is the first to search: for the entry with
+   the oldest stamp, though all of them seem to lie ahead. */
 TEST(the_first_victim_after_a_counter_went_back)
 {
     for (uint32_t shard_count = 1; shard_count <= 4; shard_count *= 4) {
@@ -593,11 +600,7 @@ TEST(the_first_victim_after_a_counter_went_back)
         uint64_t ahead = sarki_stamp_now(&cache->stamps) + ((uint64_t)1 << 50);
         for (uint32_t key = 0; key < 100; key++) { /* the last one was touched first */
             CHECK(sark_cache_set(cache, &key, sizeof key, "v", 1, 0) == SARK_CACHE_OK);
-            sarki_query query = sarki_query_of(cache, &key, sizeof key);
-            sarki_spot spot;
-            uint32_t ref = sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
-            sarki_store64_relaxed(&sarki_entry_of(cache, ref)->a_stamp,
-                                  ahead + ((100 - key) * SARKI_STAMP_STEP << 10));
+            stamp_entry(cache, key, ahead + ((100 - key) * SARKI_STAMP_STEP << 10));
         }
         for (uint32_t i = 0; i < shard_count; i++)
             sarki_store64_relaxed(&cache->shards[i].a_last_stamp,
@@ -611,6 +614,7 @@ TEST(the_first_victim_after_a_counter_went_back)
     }
 }
 
+/* A counter that went back by hours: after one insert, what is touched is younger than what was. */
 TEST(a_counter_that_went_back)
 {
     sark_cache_config config = support_config(10);
@@ -627,12 +631,8 @@ TEST(a_counter_that_went_back)
     for (uint32_t key = 0; key < 9; key++) {
         CHECK(sark_cache_set(cache, &key, sizeof key, "v", 1, 0) == SARK_CACHE_OK);
         sarki_store64_relaxed(&shard->a_last_stamp, now + ahead + key * SARKI_STAMP_STEP);
-        sarki_query query = sarki_query_of(cache, &key, sizeof key);
-        sarki_spot spot;
-        uint32_t ref = sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
         sarki_store64_relaxed(&cache->stamps.a_offset, 0);
-        sarki_store64_relaxed(&sarki_entry_of(cache, ref)->a_stamp,
-                              (now + ahead + key * SARKI_STAMP_STEP) | SARKI_PLACED);
+        stamp_entry(cache, key, (now + ahead + key * SARKI_STAMP_STEP) | SARKI_PLACED);
     }
     uint32_t key = 9, value = 0;
     CHECK(sark_cache_set(cache, &key, sizeof key, "v", 1, 0) == SARK_CACHE_OK);
@@ -648,6 +648,7 @@ TEST(a_counter_that_went_back)
     FINISH(cache);
 }
 
+/* A touch never lowers a stamp; to settle makes it placed, and gives the key without that. */
 TEST(touch_and_settle)
 {
     insert_all(1, 1);

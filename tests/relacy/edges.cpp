@@ -5,19 +5,6 @@
 
 static sark_cache *cache;
 
-static uint32_t hash_of_thread(unsigned thread)
-{
-    uint64_t id = (uint64_t)(thread + 1) * 4096u;
-    return (uint32_t)(id * 0x9e3779b97f4a7c15u >> 32) | 0x10000u;
-}
-
-static uint32_t ref_of(char key)
-{
-    sarki_spot spot;
-    sarki_query query = sarki_query_of(cache, &key, 1);
-    return sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
-}
-
 static void set(char key)
 {
     RL_ASSERT(sark_cache_set(cache, &key, 1, &key, 1, 0) == SARK_CACHE_OK);
@@ -47,7 +34,7 @@ struct first_read {
         cache = model_cache(4, 2, 1);
         set('a');
         sarki_store32_relaxed(&cache->leases.a_slots_used, 0); /* nobody came yet */
-        sarki_home_assign(&cache->leases, hash_of_thread(1), 0);
+        model_home(cache, 1, 0);
     }
     void run(unsigned thread)
     {
@@ -68,11 +55,11 @@ struct given_home {
         memset(cache->leases.a_hints, 0, (cache->leases.hint_mask + 1) * sizeof(sarki_a32));
         for (uint32_t i = 0; i <= cache->leases.hint_mask; i++)
             sarki_store32_relaxed(&cache->leases.a_hints[i], 0);
-        sarki_home_assign(&cache->leases, hash_of_thread(2), 0);
+        model_home(cache, 2, 0);
     }
     void run(unsigned thread)
     {
-        if (thread == 0) sarki_home_assign(&cache->leases, hash_of_thread(1), 1);
+        if (thread == 0) model_home(cache, 1, 1);
         else if (thread == 1) get('a');
         else replace_and_reuse();
     }

@@ -28,11 +28,7 @@ static void read_key(const char *key)
 
 static void warm_homes(unsigned threads)
 {
-    for (unsigned i = 0; i < threads; i++) {
-        uint64_t id = (uint64_t)(i + 1) * 4096u;
-        uint32_t thread = (uint32_t)(id * 0x9e3779b97f4a7c15u >> 32) | 0x10000u;
-        sarki_home_assign(&cache->leases, thread, i % cache->leases.lease_count);
-    }
+    for (unsigned i = 0; i < threads; i++) model_home(cache, i, i % cache->leases.lease_count);
 }
 
 /* A cache with one key, which is there; each thread has its home slot. */

@@ -11,27 +11,13 @@ static sark_cache *cache;
 static uint64_t last_touch[2]; /* the latest stamp that a finished hit gave to each key */
 static char keys[2];           /* of entries that may stand in one word only */
 
-static uint32_t ref_of(char key)
-{
-    sarki_spot spot;
-    sarki_query query = sarki_query_of(cache, &key, 1);
-    return sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
-}
-
-static void warm_home(unsigned thread, unsigned slot)
-{
-    uint64_t id = (uint64_t)(thread + 1) * 4096u;
-    uint32_t hash = (uint32_t)(id * 0x9e3779b97f4a7c15u >> 32) | 0x10000u;
-    sarki_home_assign(&cache->leases, hash, slot);
-}
-
 /* Inserts keys until two of them share a word. */
 static void choose_keys()
 {
     char of_way[SARKI_RESIDENT_WAYS] = {0};
     for (char key = 'a';; key++) {
         RL_ASSERT(sark_cache_set(cache, &key, 1, &key, 1, 0) == SARK_CACHE_OK);
-        char *other = &of_way[sarki_resident_way(ref_of(key))];
+        char *other = &of_way[sarki_resident_way(model_ref_of(cache, key))];
         keys[0] = *other;
         keys[1] = key;
         if (*other) return;
@@ -44,7 +30,7 @@ static void prepare_cache(unsigned threads, unsigned slots)
 {
     cache = model_cache(16, 2, 1);
     choose_keys();
-    for (unsigned i = 0; i < threads; i++) warm_home(i, i % slots);
+    for (unsigned i = 0; i < threads; i++) model_home(cache, i, i % slots);
     last_touch[0] = last_touch[1] = 0;
 }
 
@@ -73,7 +59,7 @@ static uint64_t settled(uint32_t ref)
 static void touches_are_there()
 {
     for (unsigned which = 0; which < 2; which++) {
-        uint32_t ref = ref_of(keys[which]);
+        uint32_t ref = model_ref_of(cache, keys[which]);
         if (ref) RL_ASSERT(settled(ref) >= last_touch[which]);
     }
     model_end(cache);
@@ -85,7 +71,7 @@ struct hits_and_look {
     void prepare() { prepare_cache(THREADS, 2); }
     void run(unsigned thread)
     {
-        if (thread == 2) settled(ref_of(keys[0]));
+        if (thread == 2) settled(model_ref_of(cache, keys[0]));
         else for (unsigned i = thread; i < 2; i++) hit(thread, 0);
     }
     void finish() { touches_are_there(); }
@@ -98,8 +84,8 @@ struct words_change_hands {
     void run(unsigned thread)
     {
         if (thread == 1) {
-            settled(ref_of(keys[0]));
-            settled(ref_of(keys[1]));
+            settled(model_ref_of(cache, keys[0]));
+            settled(model_ref_of(cache, keys[1]));
             return;
         }
         for (unsigned i = 0; i < 3; i++) hit(thread, i % 2);
@@ -115,7 +101,7 @@ struct one_home {
     {
         hit(0, 0);
         if (thread == 0) hit(0, 1);
-        else settled(ref_of(keys[0]));
+        else settled(model_ref_of(cache, keys[0]));
     }
     void finish()
     {
@@ -145,7 +131,8 @@ struct hits_and_removal {
     }
     void finish()
     {
-        uint64_t stamp = sarki_load64_relaxed(&sarki_entry_of(cache, ref_of('z'))->a_stamp);
+        sarki_entry *entry = sarki_entry_of(cache, model_ref_of(cache, 'z'));
+        uint64_t stamp = sarki_load64_relaxed(&entry->a_stamp);
         RL_ASSERT(sarki_stamp_is_placed(stamp));
         touches_are_there();
     }

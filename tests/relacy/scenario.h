@@ -50,6 +50,22 @@ static sark_cache *model_cache(uint64_t max_entries, uint32_t leases, uint32_t s
     return cache;
 }
 
+/* Gives a thread of the model a home slot, if it has none. */
+static void model_home(sark_cache *cache, unsigned thread, unsigned slot)
+{
+    uint64_t id = (uint64_t)(thread + 1) * 4096u;
+    uint32_t hash = (uint32_t)(id * 0x9e3779b97f4a7c15u >> 32) | 0x10000u;
+    sarki_home_assign(&cache->leases, hash, slot);
+}
+
+/* The entry of a key of one byte; 0: there is none. No thread may be writing. */
+static uint32_t model_ref_of(sark_cache *cache, char key)
+{
+    sarki_spot spot;
+    sarki_query query = sarki_query_of(cache, &key, 1);
+    return sarki_index_find_locked(&cache->index, cache->region, &query, &spot);
+}
+
 /* The end of an execution: the checker as an assertion, and everything destructed. */
 static void model_end(sark_cache *cache)
 {
