@@ -13,7 +13,8 @@
 
 cd "$(dirname "$0")/.." || exit 1
 export PLANTED=${BUILD:-build}/planted SARK_TEST_SCALE=20 SARK_TEST_SEED=1000
-export RELACY_RANDOM=50000
+# Nothing is weakened, but so the model checker ends with the first failure (relacy/scenario.h).
+export RELACY_WEAKEN="none 1 1 relaxed" RELACY_COMPLETE=1 RELACY_RANDOM=50000
 limit_s=120
 export limit_s
 
