@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds and runs the tests, prints one line for each program (name, result, seconds) and what those
-# that fail say beside "ok"; the logs are kept in build/logs. Called by make.
+# Builds and runs the tests, prints one line for each program (name, result, seconds by the clock and
+# of processor time) and what those that fail say beside "ok"; the logs are kept in build/logs.
+# Called by make.
 #
 # usage: tests/run.sh all                everything: checks, all variants, the model checker
 #        tests/run.sh variant CC SAN     the programs with one compiler and sanitizer (or "plain")
@@ -71,7 +72,7 @@ add_variant() {
         add $how "$variant" "$name" $limit "
             make -s BUILD=$build CC=$1 SAN=${2#plain} $program || exit
             export SARK_TEST_SCALE=$percent
-            exec $launcher$program"
+            $launcher$program"
     done
     printf 'building %s\n' "$variant"
     make -s -k -j "$slots" BUILD="$build" CC="$1" SAN="${2#plain}" test-programs \
@@ -105,7 +106,7 @@ add_targets() {
     for target in $(tests/targets.sh list); do
         add shared targets "$target" $((1800 * (scale > 100 ? scale : 100) / 100)) "
             export SCALE=$scale
-            exec tests/targets.sh $target $build/targets"
+            tests/targets.sh $target $build/targets"
     done
 }
 
@@ -118,7 +119,7 @@ add_relacy() {
         add shared relacy "$name" $((2400 * (scale > 100 ? scale : 100) / 100)) "
             make -s BUILD=$build $build/relacy/$name || exit
             export RELACY_RANDOM=$((10000 * scale)) # executions of each scenario
-            exec $build/relacy/$name"
+            $build/relacy/$name"
     done
 }
 
@@ -127,13 +128,13 @@ add_script() {
     local program=$build/gcc-plain/$2
     add alone gcc-plain "$1" 900 "make -s BUILD=$build CC=gcc SAN= $program || exit
         export SARK_TEST_SCALE=$scale
-        exec tests/$1.sh $program"
+        tests/$1.sh $program"
 }
 
 # ---- Running them -------------------------------------------------------------------------------
 
 passed=0 failed=0
-declare -A index_of_process started
+declare -A index_of_process started tenths_of_group
 
 log_of() {
     printf '%s/%s/%s.log' "$logs" "${job_group[$1]}" "${job_name[$1]}"
@@ -144,16 +145,28 @@ start() {
     log=$(log_of "$1")
     mkdir -p "${log%/*}"
     started[$1]=${EPOCHREALTIME/[.,]/}
-    timeout --kill-after=10 "${job_limit[$1]}" bash -c "${job_command[$1]}" \
-        >"$log" 2>&1 </dev/null &
+    timeout --kill-after=10 "${job_limit[$1]}" bash -c "trap 'times >$log.times' EXIT
+        ${job_command[$1]}" >"$log" 2>&1 </dev/null &
     index_of_process[$!]=$1
+}
+
+# Tenths of a second of processor time that a job's children took, from what bash's times wrote.
+processor_tenths() {
+    awk 'NR == 2 { gsub(/[ms]/, " "); printf "%d", ($1 * 60 + $2 + $3 * 60 + $4) * 10 }' \
+        "$1.times" 2>/dev/null || echo 0
+}
+
+in_seconds() {
+    printf '%4d.%d s' $(($1 / 10)) $(($1 % 10))
 }
 
 # Counts what a job said: finish INDEX STATUS
 finish() {
-    local log result cases_passed=0 cases_failed=0 tenths line
+    local log result cases_passed=0 cases_failed=0 tenths busy line
     log=$(log_of "$1")
     tenths=$(((${EPOCHREALTIME/[.,]/} - ${started[$1]}) / 100000))
+    busy=$(processor_tenths "$log")
+    tenths_of_group[${job_group[$1]}]=$((${tenths_of_group[${job_group[$1]}]:-0} + busy))
     while IFS= read -r line; do not_run+=("$line"); done < <(grep '^not run: ' "$log")
     result=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
     if [[ $result =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
@@ -175,8 +188,8 @@ finish() {
         esac
     fi
     passed=$((passed + cases_passed)) failed=$((failed + cases_failed))
-    printf '%-14s %-24s %-34s %4d.%d s\n' "${job_group[$1]}" "${job_name[$1]}" "$result" \
-        $((tenths / 10)) $((tenths % 10))
+    printf '%-14s %-24s %-34s %s %s\n' "${job_group[$1]}" "${job_name[$1]}" "$result" \
+        "$(in_seconds $tenths)" "$(in_seconds "$busy")"
     [ "$cases_failed" -eq 0 ] || complaint "$log"
 }
 
@@ -247,6 +260,9 @@ esac
 run_jobs "$slots" "${shared[@]}"
 run_jobs 1 "${alone[@]}"
 
+for group in "${!tenths_of_group[@]}"; do
+    printf 'processor time of %-14s %s\n' "$group" "$(in_seconds ${tenths_of_group[$group]})"
+done | sort
 printf '%d s in all\n' "$SECONDS"
 [ ${#not_run[@]} -eq 0 ] || printf '%s\n' "${not_run[@]}" | sort -u
 printf '%d passed, %d failed\n' "$passed" "$failed"
