@@ -16,7 +16,7 @@ enum { REGION_BYTES = 1 << 20, LONGEST_KEY = 104, PINS = 8 };
 
 static _Alignas(64) unsigned char region[REGION_BYTES];
 static unsigned char book[2 * REGION_BYTES]; /* values are pieces of it */
-static uint64_t operations_in_all, first_seed = 1;
+static uint64_t operations_in_all, first_seed;
 
 typedef struct bytes_pin {
     sark_cache_pinned pinned;
@@ -387,7 +387,7 @@ TEST(region_of_1_mib) { run_region(1u << 20); }
 int main(int argument_count, char **arguments)
 {
     operations_in_all = support_length(argument_count > 1 ? arguments[1] : NULL, 2000000);
-    if (argument_count > 2) first_seed = strtoull(arguments[2], NULL, 10);
+    first_seed = support_seed(argument_count > 2 ? arguments[2] : NULL);
     uint64_t seed = 7;
     for (size_t at = 0; at < sizeof book; at++) book[at] = (unsigned char)random_next(&seed);
     RUN(region_of_64_kib);

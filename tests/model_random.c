@@ -30,7 +30,7 @@ enum {
 
 static _Alignas(64) unsigned char region[REGION_BYTES];
 static model tested;
-static uint64_t operations_in_all, first_seed = 1;
+static uint64_t operations_in_all, first_seed;
 
 typedef struct run {
     uint64_t seed, random;
@@ -183,7 +183,7 @@ TEST(random_operations)
 int main(int argument_count, char **arguments)
 {
     operations_in_all = support_length(argument_count > 1 ? arguments[1] : NULL, USUAL_OPERATIONS);
-    if (argument_count > 2) first_seed = strtoull(arguments[2], NULL, 10);
+    first_seed = support_seed(argument_count > 2 ? arguments[2] : NULL);
     RUN(random_operations);
     return test_summary();
 }

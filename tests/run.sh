@@ -5,10 +5,12 @@
 #
 # usage: tests/run.sh all                everything: checks, all variants, the model checker
 #        tests/run.sh variant CC SAN     the programs with one compiler and sanitizer (or "plain")
+#        tests/run.sh relacy | targets   the model checker's programs; the other targets
 #
 # environment: BUILD  the folder for all output
 #              SCALE  percent of the usual lengths
 #              JOBS   how many programs run at a time; those that measure time run alone anyway
+#              LOGS   the folder for the logs, made anew; default logs in BUILD
 #
 # A program passes its cases on as its last line, "N passed, N failed". One that crashes, runs out
 # of time, ends without that line, or fails with no failed case counts as one failed. What cannot
@@ -17,7 +19,7 @@
 
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build} scale=${SCALE:-100} slots=${JOBS:-2}
-logs=$build/logs
+logs=${LOGS:-$build/logs}
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 export TSAN_OPTIONS=halt_on_error=1:exitcode=66:second_deadlock_stack=1
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
@@ -254,7 +256,9 @@ case ${1-} in
             *) echo "$0: no sanitizer ${3-}" >&2; exit 2 ;;
         esac
         ;;
-    *) echo "usage: $0 all | variant CC SAN" >&2; exit 2 ;;
+    relacy) add_relacy ;;
+    targets) add_targets ;;
+    *) echo "usage: $0 all | variant CC SAN | relacy | targets" >&2; exit 2 ;;
 esac
 
 run_jobs "$slots" "${shared[@]}"

@@ -239,4 +239,11 @@ static inline uint64_t support_length(const char *argument, uint64_t usual)
     return argument ? strtoull(argument, NULL, 10) : usual * support_scale() / 100;
 }
 
+/* The first seed: the number in an argument, else in SARK_TEST_SEED, else 1. */
+static inline uint64_t support_seed(const char *argument)
+{
+    const char *text = argument ? argument : getenv("SARK_TEST_SEED");
+    return text ? strtoull(text, NULL, 10) : 1;
+}
+
 #endif
