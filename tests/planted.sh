@@ -3,6 +3,7 @@
 # program that it names must fail then.
 #
 # usage: tests/planted.sh [PATCH...]
+#        tests/planted.sh --table       the table of them, as tests/README.md has it
 #   PATCH  parts of names of patches; default all
 #   BUILD  (environment) a folder for all output, default build
 #   JOBS   (environment) how many are tried at a time, default 2
@@ -12,6 +13,15 @@
 # line has the counts. Exit status: 0 all were caught.
 
 cd "$(dirname "$0")/.." || exit 1
+
+table() {
+    printf '| bug | caught by |\n| --- | --- |\n'
+    for patch in tests/planted/*.patch; do
+        sed -n '1s/^What: \(.*\)/| \1 /p; 2s/^Caught by: \(.*\)/| `\1` |/p' "$patch" | paste -s -d ''
+    done
+}
+[ "${1-}" != --table ] || { table; exit; }
+
 export PLANTED=${BUILD:-build}/planted SARK_TEST_SCALE=20 SARK_TEST_SEED=1000
 # Nothing is weakened, but so the model checker ends with the first failure (relacy/scenario.h).
 export RELACY_WEAKEN="none 1 1 relaxed" RELACY_COMPLETE=1 RELACY_RANDOM=50000
@@ -33,7 +43,7 @@ built() {
 
 # Whether a bug is caught.
 try() {
-    local patch=$1 by program path status
+    local patch=$1 by program path status begun=$SECONDS
     by=$(sed -n 's/^Caught by: //p' "tests/planted/$patch.patch")
     program=${by%% *}
     if ! path=$(built "$patch" "$program" 2>"$PLANTED/$patch.log"); then
@@ -49,7 +59,7 @@ try() {
     elif [[ $status -eq 124 && $by == relacy/* ]]; then # others hang only where they are broken
         echo "FAIL $patch: $by runs out of time"
     else
-        echo "ok   $patch: $by"
+        echo "ok   $patch: $by, $((SECONDS - begun)) s"
     fi
     rm -rf "${PLANTED:?}/$patch"
 }
