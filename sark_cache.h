@@ -1014,7 +1014,9 @@ static inline void sarki_pause(void)
 /* Processors online, at least 1. */
 static uint32_t sarki_processors(void)
 {
+    int errno_before = errno; /* which libc changes where there is no /sys */
     long count = sysconf(_SC_NPROCESSORS_ONLN);
+    errno = errno_before;
     return count > 0 && count < 1 << 16 ? (uint32_t)count : 1;
 }
 
