@@ -5690,7 +5690,9 @@ static void *sarki_cleaner_run(void *argument)
         int64_t begin_ns = sarki_fine_ns();
         sark_cache_cleanup_expired(cache, 0);
         sarki_retired_collect(cache);
-        uint64_t took_us = (uint64_t)(sarki_fine_ns() - begin_ns) / 1000;
+        int64_t end_ns = sarki_fine_ns(); /* -1 where it fails, as begin_ns */
+        uint64_t took_us = begin_ns < 0 || end_ns < begin_ns ? 0
+                                                             : (uint64_t)(end_ns - begin_ns) / 1000;
         sarki_store64_relaxed(&cleaner->a_last_us, took_us); /* order: R1 */
         sarki_add64_relaxed(&cleaner->a_total_us, took_us);  /* order: R1 */
         sarki_add64_relaxed(&cleaner->a_runs, 1);            /* order: R1 */
