@@ -1229,7 +1229,7 @@ static int sarki_counter_shift(void)
 /* Fills bytes from the kernel's random source; false where there is none. */
 static bool sarki_random(void *bytes, size_t count)
 {
-    int errno_before = errno;
+    int errno_before = errno, cancel = sarki_cancel_defer();
     size_t filled = 0;
     int file = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
     while (file >= 0 && filled < count) {
@@ -1238,6 +1238,7 @@ static bool sarki_random(void *bytes, size_t count)
         else if (got == 0 || errno != EINTR) break;
     }
     if (file >= 0) close(file);
+    sarki_cancel_allow(cancel);
     errno = errno_before;
     return filled == count;
 }
@@ -1268,7 +1269,9 @@ static bool sarki_thread_start(sarki_thread *thread, void *(*body)(void *), void
 
 static inline void sarki_thread_join(sarki_thread thread)
 {
+    int cancel = sarki_cancel_defer();
     pthread_join(thread, NULL);
+    sarki_cancel_allow(cancel);
 }
 
 #endif /* SARKI_MODEL */
@@ -3141,7 +3144,9 @@ static inline int64_t sarki_now(const sark_cache *cache)
 {
     if (!cache->config.clock.now_ms)
         return sarki_coarse_boot_ns((sark_cache *)(uintptr_t)cache);
+    int cancel = sarki_cancel_defer();
     int64_t now = cache->config.clock.now_ms(cache->config.clock.context);
+    sarki_cancel_allow(cancel);
     return now < 0 ? -1 : now;
 }
 
@@ -5657,6 +5662,7 @@ SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cach
     sarki_pin *pin = sarki_pin_claim(&cache->leases, SARKI_CLAIMED);
     if (!pin) return sarki_refuse(cache, SARK_CACHE_NO_PIN);
     uint32_t use = sarki_pin_out(pin);
+    int cancel = sarki_cancel_defer();
     sarki_spot spot = {0, 0};
     bool go_on = true;
     do {
@@ -5673,6 +5679,7 @@ SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cach
                           sarki_entry_value(entry), entry->value_bytes, left_ms);
         sarki_store32_release(&pin->a_ref, SARKI_CLAIMED); /* order: E5 */
     } while (go_on && sarki_walk_next(cache, &spot));
+    sarki_cancel_allow(cancel);
     sarki_pin_back(&cache->leases, (uint32_t)(pin - cache->leases.pins), use);
     return SARK_CACHE_OK;
 }
@@ -6628,7 +6635,7 @@ SARK_CACHE_API sark_cache_status sark_cache_create_in(sark_cache **cache_out,
 /* The region, zeroed as far as the tables go. */
 static void *sarki_allocate(const sark_cache_config *config)
 {
-    int errno_before = errno;
+    int errno_before = errno, cancel = sarki_cancel_defer();
     void *memory = NULL;
     if (config->allocator.allocate) {
         memory = config->allocator.allocate(config->allocator.context, config->max_bytes);
@@ -6636,16 +6643,18 @@ static void *sarki_allocate(const sark_cache_config *config)
     } else {
         memory = calloc(1, config->max_bytes);
     }
+    sarki_cancel_allow(cancel);
     errno = errno_before;
     return memory;
 }
 
 static void sarki_release(const sark_cache_config *config, void *memory)
 {
-    int errno_before = errno;
+    int errno_before = errno, cancel = sarki_cancel_defer();
     if (config->allocator.release)
         config->allocator.release(config->allocator.context, memory, config->max_bytes);
     else free(memory);
+    sarki_cancel_allow(cancel);
     errno = errno_before;
 }
 
