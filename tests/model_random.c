@@ -20,6 +20,11 @@
 #define DISTURB(cache, random) ((void)0)
 #endif
 
+/* What happens to a cache that has just been made, and to the time. */
+#ifndef BEGUN
+#define BEGUN(cache, seed, now_ms) ((void)0)
+#endif
+
 enum {
     CONFIGURATIONS = 400,
     REGION_BYTES = 4 << 20,
@@ -147,7 +152,9 @@ static bool begin(run *mine, uint64_t seed)
     size_t bytes = sark_cache_region_bytes(&config) + SPARE_BYTES;
     if (bytes + offset > sizeof region) return model_differs(&tested, "the region is too small");
     memset(region, 0xA5, bytes + offset);
-    return model_begin(&tested, &config, region + offset, bytes);
+    if (!model_begin(&tested, &config, region + offset, bytes)) return false;
+    BEGUN(tested.cache, seed, &tested.oracle.now_ms);
+    return true;
 }
 
 /* Runs one configuration; prints the seed and the operation where both differ. */

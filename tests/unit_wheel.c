@@ -331,6 +331,39 @@ TEST(ends_of_the_range)
     ends_of_the_range(2);
 }
 
+/* Each floor and any two keys above it, of 6 bits, around a number: the smaller one is found
+   first. */
+static void any_two_keys_around(uint32_t bits, uint64_t number)
+{
+    enum { KEYS = 64 };
+    uint64_t base = number - KEYS / 2;
+    rig_create(bits, base);
+    for (uint64_t floor = 0; floor < KEYS; floor++)
+        for (uint64_t one = floor; one < KEYS; one++)
+            for (uint64_t other = floor; other < KEYS; other++) {
+                sarki_wheel_set_floor(&tested.wheel, base + floor);
+                insert(1, base + one);
+                insert(2, base + other);
+                uint32_t first = find_minimum();
+                CHECK(tested.keys[first] == base + (one < other ? one : other));
+                take_out(first);
+                CHECK(find_minimum() == 3 - first);
+                take_out(3 - first);
+                CHECK(sarki_wheel_bound(&tested.wheel) == SARKI_NONE && tested.count == 0);
+            }
+    CHECK(is_sound());
+}
+
+TEST(any_two_keys_around_every_power_of_two)
+{
+    for (uint32_t bit = 5; bit < 64; bit++)
+        for (uint32_t bits = SARKI_NARROW_DIGIT; bits <= SARKI_WIDE_DIGIT; bits += 4)
+            if (bit % 16 < 2 || bit % 12 < 2 || bit == 63)
+                any_two_keys_around(bits, (uint64_t)1 << bit);
+    any_two_keys_around(SARKI_NARROW_DIGIT, UINT64_MAX - 32);
+    any_two_keys_around(SARKI_WIDE_DIGIT, UINT64_MAX - 32);
+}
+
 /* Each key stands in the slot of the highest digit in which it differs from floor. */
 static void places(uint32_t bits)
 {
@@ -550,6 +583,7 @@ int main(int argc, char **argv)
     RUN(lists);
     RUN(lists_that_lose_their_ends);
     RUN(sizes);
+    RUN(any_two_keys_around_every_power_of_two);
     RUN(places);
     RUN(ends_of_the_range);
     RUN(random_keys_digits_of_6_bits);
