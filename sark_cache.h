@@ -1145,18 +1145,25 @@ static int64_t sarki_asleep_ns(void)
     return most;
 }
 
-/* Waits at most wait_ms; returns early where the clock fails. */
+/* Waits at most wait_ms. Where the clock fails, or cannot tell a time so late, it sleeps 10 ms at
+   most, and no change ends that: who waits looks again, and must not do so all the time. */
 static void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex, uint32_t wait_ms)
 {
-    struct timespec until;
+    struct timespec until, nap = {0, (long)(wait_ms < 10 ? wait_ms : 10) * 1000000};
     int64_t now_ns = sarki_clock_ns(CLOCK_MONOTONIC);
-    if (now_ns < 0) return;
     int64_t until_ns = now_ns + (int64_t)wait_ms * 1000000;
     until.tv_sec = (time_t)(until_ns / 1000000000);
     until.tv_nsec = (long)(until_ns % 1000000000);
-    int cancel = sarki_cancel_defer();
-    pthread_cond_timedwait(condition, mutex, &until);
+    int errno_before = errno, cancel = sarki_cancel_defer();
+    if (now_ns >= 0 && until.tv_sec == until_ns / 1000000000) {
+        pthread_cond_timedwait(condition, mutex, &until);
+    } else {
+        sarki_unlock(mutex);
+        nanosleep(&nap, NULL);
+        sarki_lock(mutex);
+    }
     sarki_cancel_allow(cancel);
+    errno = errno_before;
 }
 
 static uint64_t sarki_coarse_tick_ns(void)
@@ -5697,9 +5704,9 @@ static void *sarki_cleaner_run(void *argument)
         int64_t begin_ns = sarki_fine_ns();
         sark_cache_cleanup_expired(cache, 0);
         sarki_retired_collect(cache);
-        int64_t end_ns = sarki_fine_ns(); /* -1 where it fails, as begin_ns */
-        uint64_t took_us = begin_ns < 0 || end_ns < begin_ns ? 0
-                                                             : (uint64_t)(end_ns - begin_ns) / 1000;
+        int64_t end_ns = sarki_fine_ns();
+        bool is_known = begin_ns >= 0 && end_ns >= begin_ns; /* else the clock has failed */
+        uint64_t took_us = is_known ? (uint64_t)(end_ns - begin_ns) / 1000 : 0;
         sarki_store64_relaxed(&cleaner->a_last_us, took_us); /* order: R1 */
         sarki_add64_relaxed(&cleaner->a_total_us, took_us);  /* order: R1 */
         sarki_add64_relaxed(&cleaner->a_runs, 1);            /* order: R1 */

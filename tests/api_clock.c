@@ -36,7 +36,10 @@ static bool all_readers_agree(sark_cache *cache, uint32_t key, int64_t left_ms)
 /* One entry for each TTL, all set in one tick; then tick by tick. */
 TEST(every_ttl_at_every_tick)
 {
-    static const int64_t starts[] = {0, 1, 63, 4095, 1000000, 1000063, CENTURY_MS};
+    static const int64_t starts[] = {0, 1, 63, 4095, 1000000, 1000063, CENTURY_MS,
+                                     ((int64_t)1 << 31) - 100, ((int64_t)1 << 32) - 100,
+                                     ((int64_t)1000 << 31) - 100, ((int64_t)1000 << 32) - 100,
+                                     ((int64_t)1 << 62) - 100, INT64_MAX - 500};
     for (size_t start = 0; start < sizeof starts / sizeof *starts; start++) {
         sark_cache_config config = support_config(200);
         config.shard_count = start % 2 ? 1 : 16;

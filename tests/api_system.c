@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,6 +17,9 @@
 static struct {
     bool real_clock;           /* else: fine_ns, and coarsely the last multiple of tick_ns */
     bool fine_fails, coarse_fails, resolution_fails;
+    bool narrow_time;          /* as where time_t has 32 bits */
+    int boot_works;            /* the clock since boot fails after each so many times; 0: never */
+    _Atomic(int) boot_reads;
     int64_t fine_ns, tick_ns;
     int64_t asleep_ns;         /* that the clock of the time since boot is ahead */
     int64_t lag_ns;            /* of the coarse clock, beyond that; some kernels let it */
@@ -38,11 +42,17 @@ static int fake_clock_gettime(clockid_t clock, struct timespec *time)
 {
     bool fine = clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME;
     if (fine ? fake.fine_fails : fake.coarse_fails) return fake_fails(EINVAL);
+    if (clock == CLOCK_BOOTTIME && fake.boot_works &&
+        atomic_fetch_add(&fake.boot_reads, 1) % (fake.boot_works + 1) == fake.boot_works)
+        return fake_fails(EOVERFLOW);
     if (fake.real_clock) return clock_gettime(clock, time);
     int64_t now_ns = fake.fine_ns;
     if (!fine) now_ns -= now_ns % fake.tick_ns + fake.lag_ns;
     if (clock == CLOCK_BOOTTIME) now_ns += fake.asleep_ns;
-    time->tv_sec = (time_t)(now_ns / 1000000000);
+    int64_t seconds = now_ns / 1000000000;
+    if ((time_t)seconds != seconds || (fake.narrow_time && seconds > INT32_MAX))
+        return fake_fails(EOVERFLOW); /* what time points to is left alone */
+    time->tv_sec = (time_t)seconds;
     time->tv_nsec = (long)(now_ns % 1000000000);
     return 0;
 }
@@ -352,6 +362,47 @@ TEST(clocks_that_fail)
     }
 }
 
+/* A cleanup thread that cannot tell the time sleeps all the same, and ends when it should. */
+TEST(the_cleanup_thread_without_a_clock)
+{
+    fake_reset();
+    fake.fine_fails = fake.coarse_fails = fake.real_clock = true;
+    sark_cache_config config = counted_config();
+    config.cleanup_interval_ms = 5;
+    sark_cache *cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    struct timespec pause = {0, 200000000};
+    CHECK(put(cache, "none", "v", 0) == SARK_CACHE_OK);
+    (void)nanosleep(&pause, NULL);
+    sark_cache_metrics metrics = metrics_of(cache);
+    CHECK(metrics.cleanup_thread_running && metrics.cleanup_runs > 0);
+    CHECK(metrics.cleanup_runs < 1000); /* 40, and more where the pause took longer */
+    if (metrics.cleanup_runs >= 1000) printf("  %" PRIu64 " runs\n", metrics.cleanup_runs);
+    CHECK(get_is(cache, "none", "v"));
+    FINISH(cache);
+}
+
+/* Where the clock fails while the cleanup runs, or before, that run takes no time. */
+TEST(cleanups_that_cannot_be_timed)
+{
+    for (int works = 1; works <= 3; works++) {
+        fake_reset();
+        fake.real_clock = true;
+        fake.boot_works = works;
+        sark_cache_config config = counted_config();
+        config.cleanup_interval_ms = 1;
+        sark_cache *cache = support_create(&config);
+        REQUIRE(cache != NULL);
+        struct timespec pause = {0, 5000000};
+        for (int i = 0; i < 1000 && metrics_of(cache).cleanup_runs < 10; i++)
+            (void)nanosleep(&pause, NULL);
+        sark_cache_metrics metrics = metrics_of(cache);
+        CHECK(metrics.cleanup_runs >= 10);
+        CHECK(metrics.cleanup_last_us < 30000000 && metrics.cleanup_total_us < 30000000);
+        FINISH(cache);
+    }
+}
+
 /* Set by the precise clock, read by the coarse one: never early, at most a tick late. */
 static void ttls_by_the_clocks(sark_cache *cache, uint64_t random)
 {
@@ -385,7 +436,66 @@ TEST(never_early_and_a_tick_late_at_most)
     }
 }
 
-/* An entry that has expired by the precise clock goes first, though the coarse one lags. */
+#define SECOND_NS ((int64_t)1000000000)
+
+/* Where milliseconds or seconds pass 31 or 32 bits, by a clock that can tell them. */
+TEST(ttls_across_the_marks_of_clocks)
+{
+    static const int64_t marks_ns[] = {
+        ((int64_t)1 << 31) * 1000000, ((int64_t)1 << 32) * 1000000,
+        ((int64_t)1 << 31) * SECOND_NS, ((int64_t)1 << 32) * SECOND_NS, (int64_t)1 << 62};
+    for (size_t row = 0; row < 2 * sizeof marks_ns / sizeof *marks_ns; row++) {
+        int64_t seconds = marks_ns[row / 2] / SECOND_NS;
+        if ((time_t)seconds != seconds) continue;
+        fake_reset();
+        sark_cache_config config = {.max_entries = 100};
+        fake.fine_ns = marks_ns[row / 2] - SECOND_NS;
+        fake.asleep_ns = row % 2 ? SECOND_NS / 2 : 0; /* one clock passes the mark first */
+        sark_cache *cache = support_create(&config);
+        REQUIRE(cache != NULL);
+        if (!fake.asleep_ns) ttls_by_the_clocks(cache, row);
+        for (int64_t passed_ms = 0; passed_ms < 2000; passed_ms += 20, pass_ns(20000000)) {
+            CHECK(put(cache, "k", "v", 100) == SARK_CACHE_OK && get_is(cache, "k", "v"));
+            CHECK(put(cache, "l", "v", 2000 - passed_ms + 100) == SARK_CACHE_OK);
+            if (passed_ms == 0) CHECK(put(cache, "m", "v", 2000) == SARK_CACHE_OK);
+            CHECK(get_is(cache, "m", "v") && ttl_of(cache, "m") == 2000 - passed_ms);
+            CHECK(ttl_of(cache, "l") == 2000 - passed_ms + 100);
+        }
+        pass_ns(20000000);
+        CHECK(get_is(cache, "m", NULL) && get_is(cache, "k", "v") && get_is(cache, "l", "v"));
+        CHECK(fake.fine_ns > marks_ns[row / 2] && sark_cache_cleanup_expired(cache, 0) == 1);
+        FINISH(cache);
+    }
+}
+
+/* Where time_t has 32 bits the clocks fail from 2^31 s on: what has a deadline is a miss then, and
+   never comes back. */
+TEST(seconds_that_pass_31_bits)
+{
+    for (int64_t ahead_ns = 0; ahead_ns <= SECOND_NS; ahead_ns += SECOND_NS) {
+        fake_reset();
+        fake.narrow_time = true;
+        fake.fine_ns = ((int64_t)1 << 31) * SECOND_NS - SECOND_NS / 10 - ahead_ns;
+        fake.asleep_ns = ahead_ns; /* then only the clock since boot fails */
+        sark_cache_config config = counted_config();
+        sark_cache *cache = support_create(&config);
+        REQUIRE(cache != NULL);
+        CHECK(put(cache, "ttl", "v", 1000) == SARK_CACHE_OK);
+        CHECK(put(cache, "none", "v", 0) == SARK_CACHE_OK && get_is(cache, "ttl", "v"));
+        for (int step = 0; step < 40; step++) {
+            pass_ns(SECOND_NS / 20);
+            bool works = step < 1;
+            CHECK(get_is(cache, "ttl", works ? "v" : NULL) && get_is(cache, "none", "v"));
+            CHECK(put(cache, "new", "v", 10) == (works ? SARK_CACHE_OK : SARK_CACHE_SYSTEM_ERROR));
+            CHECK((ttl_of(cache, "ttl") > 0) == works && sark_cache_size(cache) == 3);
+            CHECK(sark_cache_cleanup_expired(cache, 0) == 0);
+            CHECK(holds(cache));
+        }
+        CHECK(sark_cache_clear(cache) == 3);
+        FINISH(cache);
+    }
+}
+
 /* Only the clock of the time since boot goes on while the machine is asleep. Readers notice within
    10 ms and a tick; what reads the precise clock notices at once. */
 TEST(time_asleep_counts)
@@ -441,6 +551,7 @@ TEST(time_asleep_by_clocks_that_misbehave)
     FINISH(cache);
 }
 
+/* An entry that has expired by the precise clock goes first, though the coarse one lags. */
 TEST(the_coarse_clock_costs_no_live_entry_its_place)
 {
     fake_reset();
@@ -570,7 +681,11 @@ int main(void)
     RUN(no_memory);
     RUN(no_clock_at_creation);
     RUN(clocks_that_fail);
+    RUN(the_cleanup_thread_without_a_clock);
+    RUN(cleanups_that_cannot_be_timed);
     RUN(never_early_and_a_tick_late_at_most);
+    RUN(ttls_across_the_marks_of_clocks);
+    RUN(seconds_that_pass_31_bits);
     RUN(time_asleep_counts);
     RUN(time_asleep_by_clocks_that_misbehave);
     RUN(the_coarse_clock_costs_no_live_entry_its_place);

@@ -1,5 +1,5 @@
 /* Keys made to defeat hashes that nobody has keyed, and those hashes themselves: the control that
-   the keys are an attack. Include it after sark_cache.h, in a program that sees its private part. */
+   the keys are an attack. Include it after sark_cache.h, where its private part is in sight. */
 
 #ifndef SARK_ATTACK_H
 #define SARK_ATTACK_H
