@@ -5,6 +5,7 @@
 
 #include "threads.h"
 
+#include "history.h"
 #include "stress_values.h"
 #include "zones.h"
 
@@ -139,7 +140,7 @@ TEST(checker_is_sound_when_strict)
 #define OPS_PER_THREAD 25000u /* in a window; then the histories are checked */
 #define CLEAR_RECORDS 4096u    /* of a thread: a clear takes one for each key */
 #define RECORDS_PER_THREAD (2 * OPS_PER_THREAD + CLEAR_RECORDS)
-#define OPERATIONS UINT64_C(10000000)
+#define OPERATIONS UINT64_C(30000000)
 #define VALUE_MOST_BYTES 16384u
 
 /* What a window is like. `strict`: capacity and TTLs are never reached; as several threads may
@@ -193,21 +194,6 @@ typedef struct recorder {
 static uint64_t gone_after_ns[TEST_THREADS * OPS_PER_THREAD];
 static const kind *now_kind;
 static sark_cache *cache;
-static _Thread_local _Atomic(uint64_t) barrier_word;
-
-/* The exchange keeps the call behind the first reading, and its stores before the second. */
-static uint64_t time_before(void)
-{
-    uint64_t now_ns = test_now_ns();
-    (void)atomic_exchange(&barrier_word, now_ns);
-    return now_ns;
-}
-
-static uint64_t time_after(void)
-{
-    (void)atomic_exchange(&barrier_word, 0);
-    return test_now_ns();
-}
 
 static void record(recorder *self, zone_kind what, uint64_t key, uint64_t value, uint64_t start,
                    uint64_t end)
@@ -241,9 +227,9 @@ static void do_read(recorder *self, uint64_t key, read_call call, zone_kind what
 {
     unsigned char value[VALUE_MOST_BYTES];
     size_t value_bytes = 0;
-    uint64_t start = time_before();
+    uint64_t start = history_before();
     sark_cache_status status = call(cache, &key, sizeof key, value, sizeof value, &value_bytes);
-    uint64_t end = time_after();
+    uint64_t end = history_after();
     if (status == SARK_CACHE_OK) record_value(self, what, key, value, value_bytes, start, end);
     else record_answer(self, status, key, start, end);
 }
@@ -255,9 +241,9 @@ static void do_pin(recorder *self, uint64_t key)
         self->pin_held = false;
         return;
     }
-    uint64_t start = time_before();
+    uint64_t start = history_before();
     sark_cache_status status = sark_cache_pin(cache, &key, sizeof key, &self->pinned);
-    uint64_t end = time_after();
+    uint64_t end = history_after();
     self->pin_held = status == SARK_CACHE_OK;
     if (self->pin_held)
         record_value(self, ZONE_HIT, key, self->pinned.value, self->pinned.value_bytes, start, end);
@@ -292,9 +278,9 @@ static void do_write(recorder *self, uint64_t key, writing how)
     if (now_kind->ttl_most_ms)
         ttl_ms = 1 + (int64_t)test_below(&self->random, (uint64_t)now_kind->ttl_most_ms);
     value_fill(value, value_bytes, key, unique);
-    uint64_t start = time_before();
+    uint64_t start = history_before();
     sark_cache_status status = write_value(how, key, value, value_bytes, ttl_ms);
-    uint64_t end = time_after();
+    uint64_t end = history_after();
     if (now_kind->ttl_most_ms) gone_after_ns[unique] = end + (uint64_t)ttl_ms * 1000000u;
     if (status == SARK_CACHE_BUSY) {
         self->busy++; /* pins are out */
@@ -313,9 +299,9 @@ static void do_write(recorder *self, uint64_t key, writing how)
 
 static void do_delete(recorder *self, uint64_t key)
 {
-    uint64_t start = time_before();
+    uint64_t start = history_before();
     sark_cache_status status = sark_cache_delete(cache, &key, sizeof key);
-    uint64_t end = time_after();
+    uint64_t end = history_after();
     record_answer(self, status, key, start, end);
     if (status == SARK_CACHE_OK) record(self, ZONE_DELETE, key, 0, start, end);
 }
@@ -325,12 +311,12 @@ static void do_look(recorder *self, uint64_t key)
     int64_t ttl_ms;
     bool touch = now_kind->ttl_most_ms == 0 && test_below(&self->random, 2);
     bool ttl = test_below(&self->random, 2);
-    uint64_t start = time_before();
+    uint64_t start = history_before();
     sark_cache_status status;
     if (touch) status = sark_cache_touch(cache, &key, sizeof key, SARK_CACHE_NO_EXPIRY);
     else if (ttl) status = sark_cache_ttl(cache, &key, sizeof key, &ttl_ms);
     else status = sark_cache_contains(cache, &key, sizeof key);
-    uint64_t end = time_after();
+    uint64_t end = history_after();
     record_answer(self, status, key, start, end);
 }
 
@@ -339,9 +325,9 @@ static void do_clear(recorder *self)
 {
     if (self->clear_records + now_kind->keys > CLEAR_RECORDS) return;
     self->clear_records += now_kind->keys;
-    uint64_t start = time_before();
+    uint64_t start = history_before();
     (void)sark_cache_clear(cache);
-    uint64_t end = time_after();
+    uint64_t end = history_after();
     for (uint32_t key = 0; key < now_kind->keys; key++)
         record(self, ZONE_DELETE, key, 0, start, end);
 }
