@@ -2,7 +2,9 @@
 #
 # Everything is made under build/. Variants are parameters:
 #     CC=clang          the compiler
-#     SAN=thread        a sanitizer: thread, or address (with undefined behaviour and leaks)
+#     SAN=thread        a sanitizer: thread, or address (with undefined behaviour and leaks); with
+#                       delays at random in the threaded tests (tests/perturb.h): perturbed,
+#                       perturbed-thread, perturbed-address
 #     SCALE=20          percent of the tests' usual lengths
 #     JOBS=2            tests that run at a time
 #     TRACES=folder     where `make exact` finds the traces
@@ -34,10 +36,14 @@ FLAGS_plain   := -O2 -g
 FLAGS_address := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
                  -fno-sanitize-recover=all
 FLAGS_thread  := -O1 -g1 -fsanitize=thread
+perturbed     := -include tests/perturb.h
+FLAGS_perturbed         := $(FLAGS_plain) $(perturbed)
+FLAGS_perturbed-address := $(FLAGS_address) $(perturbed)
+FLAGS_perturbed-thread  := $(FLAGS_thread) $(perturbed)
 SANITIZER     := $(or $(SAN),plain)
 FLAGS         := $(STANDARD) $(WARNINGS) $(FLAGS_$(SANITIZER)) -pthread -I.
 ifeq ($(FLAGS_$(SANITIZER)),)
-$(error SAN is "thread", "address" or empty, not "$(SAN)")
+$(error SAN is "thread", "address", "perturbed", "perturbed-..." or empty, not "$(SAN)")
 endif
 
 # The variant's folder, such as build/gcc-plain or build/clang-thread.

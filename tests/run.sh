@@ -57,15 +57,28 @@ starts_here() {
     return 1
 }
 
-# All programs of a variant: add_variant CC SAN PERCENT, the last as a share of the scale
+# The programs of a variant: all, or with delays at random (tests/perturb.h) those with threads.
+# Not what measures time, and stress_fork, most of whose time the system takes to fork.
+programs_of() {
+    local sources=(tests/*.c)
+    [[ $1 != perturbed* ]] ||
+        mapfile -t sources < <(grep -lE 'test_run_threads|pthread_create\(&' \
+            tests/{api,lin,stress,unit}_*.c | grep -v stress_fork)
+    basename -a -s .c "${sources[@]}"
+}
+
+# The programs of a variant: add_variant CC SAN PERCENT, the last as a share of the scale
 add_variant() {
-    local variant percent=$(($3 * scale / 100)) limit source name program how launcher=
+    local variant percent=$(($3 * scale / 100)) limit name program how launcher= programs
     variant=$(basename "$1")-$2
+    mapfile -t programs < <(programs_of "$2")
     [ "$percent" -gt 0 ] || percent=1
     limit=$((900 * (percent > 100 ? percent : 100) / 100))
-    [ "$2" = plain ] || starts_here "$1" "$2" || return
-    for source in tests/*.c; do
-        name=$(basename "$source" .c)
+    case $2 in
+        plain | perturbed) ;;
+        *) starts_here "$1" "${2#perturbed-}" || return ;;
+    esac
+    for name in "${programs[@]}"; do
         program=$build/$variant/$name
         case $name in
             steps_* | expiry_* | lockfree_*) how=alone ;;
@@ -77,8 +90,9 @@ add_variant() {
             $launcher$program"
     done
     printf 'building %s\n' "$variant"
-    make -s -k -j "$slots" BUILD="$build" CC="$1" SAN="${2#plain}" test-programs \
-        >/dev/null 2>&1 </dev/null # what fails to build does so again as a job, with its messages
+    # What fails to build does so again as a job, with its messages.
+    make -s -k -j "$slots" BUILD="$build" CC="$1" SAN="${2#plain}" \
+        "${programs[@]/#/$build/$variant/}" >/dev/null 2>&1 </dev/null
 }
 
 add_checks() {
@@ -245,6 +259,9 @@ case ${1-} in
         add_variant clang address 20
         add_variant gcc thread 10
         add_variant clang thread 10
+        add_variant gcc perturbed 10
+        add_variant gcc perturbed-address 5
+        add_variant clang perturbed-thread 3
         add_script lockfree_strace lockfree_hits
         add_script expiry_namespace expiry_real
         ;;
@@ -253,6 +270,9 @@ case ${1-} in
             plain) add_variant "$2" "$3" 100 ;;
             address) add_variant "$2" "$3" 20 ;;
             thread) add_variant "$2" "$3" 10 ;;
+            perturbed) add_variant "$2" "$3" 10 ;;
+            perturbed-address) add_variant "$2" "$3" 5 ;;
+            perturbed-thread) add_variant "$2" "$3" 3 ;;
             *) echo "$0: no sanitizer ${3-}" >&2; exit 2 ;;
         esac
         ;;
