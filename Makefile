@@ -7,6 +7,8 @@
 #                       perturbed-thread, perturbed-address
 #     SCALE=20          percent of the tests' usual lengths
 #     JOBS=2            tests that run at a time
+#     T=8h              how long make soak takes
+#     ONLY=             the jobs of make soak; all unless given
 #     TRACES=folder     where `make exact` finds the traces
 #     PACKAGES=         an empty list: do not look for Debian packages
 
@@ -14,6 +16,8 @@ BUILD  := build
 SAN    :=
 SCALE  := 100
 JOBS   := 2
+T      := 8h
+ONLY   :=
 TRACES :=
 
 # What `make test` needs beyond make and a C compiler, as Debian names it.
@@ -108,8 +112,9 @@ test: ## everything that can be checked here; CC= or SAN= given: that variant al
 	@tests/packages.sh $(PACKAGES) 2>&1
 	@$(run_tests) $(if $(one_variant),variant $(CC) $(SANITIZER),all) 2>&1
 
-soak: SCALE := 2000
-soak: test ## the same, for hours: SCALE=2000 unless given
+soak: ## the searches that take hours, T=8h unless given; ONLY="schedules fuzz-arena": these alone
+	@tests/packages.sh $(PACKAGES) 2>&1
+	@BUILD=$(BUILD) JOBS=$(JOBS) tests/soak.sh $(T) $(ONLY)
 
 mutate: relacy-programs ## weaken each order of the core until a scenario of the checker fails
 	@BUILD=$(BUILD) JOBS=$(JOBS) tests/mutate.sh
