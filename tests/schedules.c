@@ -43,7 +43,8 @@ static const scenario *find(const char *name)
 /* Runs all scenarios, or the one given. */
 static int run(const scenario *only)
 {
-    uint64_t seed = test_seed(), count = test_scaled(USUAL_SCHEDULES, 10), begin = test_now_ns();
+    uint64_t seed = test_seed(), begin = test_now_ns();
+    uint64_t count = test_scaled(USUAL_SCHEDULES, 10);
     if (!only) toys_run(seed);
     for (uint32_t i = 0; i < SCENARIOS; i++)
         if (!only || only == &scenarios[i]) driver_run(&scenarios[i], seed, count);

@@ -187,7 +187,7 @@ static inline void sarki_pause(void) { schedule_point(); }
 static inline uint32_t sarki_processors(void) { return 2; }
 static inline int sarki_cancel_defer(void) { return 0; }
 static inline void sarki_cancel_allow(int before) { (void)before; }
-static inline int64_t sarki_process_id(void) { return 1; }
+static inline int64_t sarki_process_id(void) { return schedule.process; }
 static inline uintptr_t sarki_thread_id(void) { return (schedule.running + 1) * 4096u; }
 
 static inline int64_t model_now_ns(void)

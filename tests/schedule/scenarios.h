@@ -26,6 +26,7 @@ static struct play {
     sark_cache_config config;
     uint64_t state; /* what the scenario draws */
     uint32_t values, wins;
+    uint64_t empty_bytes; /* what the empty cache has in use */
     char chosen; /* a key */
     bool reports_matter; /* there is a callback */
     void (*in_callback)(char key);
@@ -174,13 +175,14 @@ static void play_foreach(const char *staying)
         schedule_require(visits[(unsigned char)*staying] == 1, "not visited once");
 }
 
-static void play_fork(void)
-{
-    sark_cache_fork_prepare(play.cache);
-    sark_cache_fork_parent(play.cache);
-}
-
 /* ---- A play ---------------------------------------------------------------------------------- */
+
+static const sark_cache_metrics *play_metrics(void)
+{
+    static sark_cache_metrics metrics;
+    sark_cache_metrics_read(play.cache, &metrics);
+    return &metrics;
+}
 
 /* A cache of so many entries in so many bytes; shards and callback are drawn. */
 static void play_create(uint64_t max_entries, size_t max_bytes)
@@ -195,6 +197,7 @@ static void play_create(uint64_t max_entries, size_t max_bytes)
     play.reports_matter = play.config.on_remove != NULL;
     schedule_require(sark_cache_create_in(&play.cache, &play.config, play_region, max_bytes) ==
                      SARK_CACHE_OK, "create failed");
+    play.empty_bytes = play_metrics()->bytes;
 }
 
 /* A cache of so many entries with these keys, the first the oldest. */
@@ -217,15 +220,19 @@ static void play_check_holds(void)
     if (!sark_cache_check(play.cache, report, sizeof report)) schedule_fail(report);
 }
 
+static void play_check_places(const sark_cache_metrics *metrics)
+{
+    schedule_require(metrics->entries == sark_cache_size(play.cache), "metrics: entries");
+    schedule_require(sarki_load32_relaxed(&play.cache->a_count) == metrics->entries,
+                     "places are taken by nobody");
+}
+
 /* Nothing is read or out any more. */
 static void play_check_idle(void)
 {
-    static sark_cache_metrics metrics;
-    sark_cache_metrics_read(play.cache, &metrics);
-    schedule_require(metrics.leases_in_use == 0 && metrics.pins_in_use == 0, "a lease is out");
-    schedule_require(metrics.entries == sark_cache_size(play.cache), "metrics: entries");
-    schedule_require(sarki_load32_relaxed(&play.cache->a_count) == metrics.entries,
-                     "places are taken by nobody");
+    const sark_cache_metrics *metrics = play_metrics();
+    schedule_require(metrics->leases_in_use == 0 && metrics->pins_in_use == 0, "a lease is out");
+    play_check_places(metrics);
 }
 
 /* Every value stored is there, or was reported. */
@@ -291,6 +298,71 @@ static void play_run(const scenario *tested, uint64_t seed)
     driver_disarm();
     if (play.cache && script->finish) script->finish();
     if (play.cache) play_end();
+}
+
+/* ---- A fork ---------------------------------------------------------------------------------- */
+
+/* Bytes of a value two of which do not fit, where it is not larger than scenarios have it. */
+static uint32_t play_most(void)
+{
+    const sarki_arena *arena = &play.cache->memory.arena;
+    uint32_t most = (arena->end - arena->first) * SARKI_GRANULE / 5 * 3;
+    return most < PLAY_LARGEST ? most : PLAY_LARGEST;
+}
+
+/* Places and memory that other threads had in hand are free: a large entry fits, and so do as many
+   small ones as the cache has places. Where it is empty nothing is in use. */
+static void play_child_fills(void)
+{
+    uint64_t places = play.config.max_entries;
+    play_set_large('0', play_most());
+    if (places <= 8) {
+        for (uint64_t i = 0; i < places; i++) play_set_must((char)('1' + (int)i));
+        schedule_require(sark_cache_size(play.cache) == places, "the child lacks places");
+    }
+    play_check_holds();
+    (void)sark_cache_clear(play.cache);
+    const sark_cache_metrics *metrics = play_metrics();
+    schedule_require(metrics->bytes - metrics->bytes_retired == play.empty_bytes,
+                     "the child lacks memory");
+}
+
+/* What the thread that forked does in the child. Pins of others stay out there. */
+static void play_child_runs(uint32_t values_before)
+{
+    play.in_callback = NULL;
+    sark_cache_fork_child(play.cache);
+    play_check_holds();
+    const sark_cache_metrics *metrics = play_metrics();
+    bool pins_are_out = metrics->pins_in_use > 0;
+    schedule_require(metrics->leases_in_use == 0, "a lease is out in the child");
+    schedule_require(!metrics->cleanup_thread_running, "a cleanup thread is in the child");
+    play_check_places(metrics);
+    play_foreach("");
+    if (!pins_are_out) play_child_fills();
+    sark_cache_status status = sark_cache_destroy(play.cache);
+    schedule_require(status == (pins_are_out ? SARK_CACHE_BUSY : SARK_CACHE_OK),
+                     "destroy in the child");
+    for (uint32_t i = values_before; play.reports_matter && i < play.values; i++)
+        schedule_require(play.rows[i].reports == play.rows[i].stored,
+                         "not reported once in the child");
+}
+
+/* Forks: the child runs first, alone, on what is put back as it was when it has ended. */
+static void play_fork(void)
+{
+    static unsigned char region[PLAY_REGION];
+    static struct play before;
+    static schedule_others others;
+    sark_cache_fork_prepare(play.cache);
+    schedule_enter_child(&others);
+    before = play;
+    memcpy(region, play_region, play.config.max_bytes);
+    play_child_runs(play.values);
+    memcpy(play_region, region, before.config.max_bytes);
+    play = before;
+    schedule_leave_child(&others);
+    sark_cache_fork_parent(play.cache);
 }
 
 /* ---- Eviction and places --------------------------------------------------------------------- */
@@ -420,13 +492,6 @@ static void play_create_tiny(uint32_t max_entries)
     play.config.pin_count = 2;
     play.config.max_entries = max_entries;
     play_create(max_entries, sark_cache_region_bytes(&play.config));
-}
-
-/* Bytes of a value two of which do not fit. */
-static uint32_t play_most(void)
-{
-    const sarki_arena *arena = &play.cache->memory.arena;
-    return (arena->end - arena->first) * SARKI_GRANULE / 5 * 3;
 }
 
 /* A tiny region of small entries, every second of which has left, and some of which were hit:
@@ -757,6 +822,12 @@ static const play_script play_scripts[] = {
     {"fork-beside-both", prepare_full, {fork_twice, set_c, get_a}, finish_c},
     {"fork-beside-fork", prepare_full, {fork_twice, fork_twice, delete_a}, NULL},
     {"fork-beside-large", prepare_turns, {fork_twice, set_most_1, set_most_2}, NULL},
+    {"fork-beside-delete", prepare_full, {fork_twice, delete_a, clear}, NULL},
+    {"fork-beside-pin", prepare_full, {fork_twice, pin_a, set_c}, NULL},
+    {"fork-beside-expiry", prepare_ttl, {fork_twice, cleanup, set_k_for_a_while}, NULL},
+    {"fork-beside-hits", prepare_hot, {fork_twice, hits_k, set_others}, NULL},
+    {"fork-beside-move", prepare_scattered, {fork_twice, set_large, gets_scattered}, NULL},
+    {"fork-beside-callback", prepare_callback, {fork_twice, set_c, delete_a}, NULL},
     {"callback-sets", prepare_callback, {set_c, set_d}, NULL},
     {"callback-sets-three", prepare_callback, {set_c, delete_a, set_b}, NULL},
     {"callback-deletes", prepare_callback_delete, {delete_a, delete_c, set_b}, NULL},
@@ -794,7 +865,8 @@ static uint32_t play_scenarios(scenario *scenarios, uint32_t count)
         snprintf(tested->name, sizeof tested->name, "%s", play_scripts[i].name);
         tested->run = play_run;
         tested->one = i;
-        tested->times = play_scripts[i].prepare == prepare_scattered ? 5 : 1; /* they are long */
+        bool is_long = play_scripts[i].prepare == prepare_scattered;
+        tested->times = is_long && play_scripts[i].bodies[0] != fork_twice ? 5 : 1;
     }
     return count;
 }

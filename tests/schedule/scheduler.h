@@ -87,6 +87,7 @@ static struct schedule {
     uint64_t seed;
     int64_t now_ns, leap_ns; /* the time; by how much it leaps once; 0: it does not */
     uint64_t counter;        /* the processor's */
+    int64_t process;         /* its number: 1, or 2 in the child of a fork */
     bool is_armed, is_told;  /* events come; switches are printed */
     const char *name;        /* of the scenario */
     schedule_event events[SCHEDULE_EVENTS];
@@ -268,6 +269,7 @@ static void schedule_begin(uint64_t seed)
     schedule.now_ns = 1000000000;
     schedule.leap_ns = 0;
     schedule.counter = 1 << 20;
+    schedule.process = 1;
     schedule.is_armed = false;
     schedule.threads[0].state = SCHEDULE_READY;
     schedule.threads[0].priority = 0;
@@ -343,6 +345,47 @@ static void schedule_join(uint32_t number)
     schedule_point();
     while (thread->state != SCHEDULE_ENDED) schedule_stop(SCHEDULE_BLOCKED, thread);
     schedule_point();
+}
+
+/* ---- Forks ----------------------------------------------------------------------------------- */
+
+/* What the other threads and the events were about. */
+typedef struct schedule_others {
+    schedule_state states[SCHEDULE_THREADS];
+    const void *wait_for[SCHEDULE_THREADS];
+    int64_t points_left, points, distance;
+} schedule_others;
+
+/* From here on the running thread is in the child of a fork, where there is no other: none runs, and
+   none of its waits is seen. */
+static void schedule_enter_child(schedule_others *others)
+{
+    others->points_left = schedule.points_left;
+    others->points = schedule.points;
+    others->distance = schedule.distance;
+    schedule.points_left = schedule.distance = SCHEDULE_NEVER;
+    schedule.process = 2;
+    for (uint32_t i = 0; i < schedule.count; i++) {
+        schedule_thread *thread = &schedule.threads[i];
+        others->states[i] = thread->state;
+        others->wait_for[i] = thread->waits_for;
+        if (i == schedule.running) continue;
+        thread->state = SCHEDULE_ENDED;
+        thread->waits_for = NULL;
+    }
+}
+
+/* From here on it is in the parent, right after the fork. */
+static void schedule_leave_child(const schedule_others *others)
+{
+    for (uint32_t i = 0; i < schedule.count; i++) {
+        schedule.threads[i].state = others->states[i];
+        schedule.threads[i].waits_for = others->wait_for[i];
+    }
+    schedule.process = 1;
+    schedule.points_left = others->points_left;
+    schedule.points = others->points;
+    schedule.distance = others->distance;
 }
 
 #endif
