@@ -9,8 +9,9 @@
 #   JOBS   (environment) how many are tried at a time, default 2
 #
 # A patch begins with two lines, "What: ..." and "Caught by: PROGRAM [ARGUMENT]"; the program is one
-# of the tests, or of the model checker's as relacy/NAME. Prints a line for each patch; the last
-# line has the counts. Exit status: 0 all were caught.
+# of the tests, of the model checker's as relacy/NAME, or of the tests with delays at random as
+# perturbed/NAME. Prints a line for each patch; the last line has the counts. Exit status: 0 all
+# were caught.
 
 cd "$(dirname "$0")/.." || exit 1
 
@@ -30,14 +31,18 @@ export limit_s
 
 # Makes a tree whose header has the bug, and the program in it. Prints the program's path.
 built() {
-    local tree=$PLANTED/$1 program=$2 name
+    local tree=$PLANTED/$1 program=$2 name sanitizer=
     rm -rf "$tree"
     mkdir -p "$tree" || return
     for name in Makefile tests bench; do ln -s "$PWD/$name" "$tree/$name"; done
     cp sark_cache.h "$tree"
     patch -s -p1 -d "$tree" <"tests/planted/$1.patch" || return
-    case $program in relacy/*) program=build/$program ;; *) program=build/gcc-plain/$program ;; esac
-    make -s -C "$tree" CC=gcc BUILD=build "$program" >/dev/null || return
+    case $program in
+        relacy/*) program=build/$program ;;
+        perturbed/*) program=build/gcc-$program sanitizer=perturbed ;;
+        *) program=build/gcc-plain/$program ;;
+    esac
+    make -s -C "$tree" CC=gcc SAN=$sanitizer BUILD=build "$program" >/dev/null || return
     echo "$tree/$program"
 }
 
