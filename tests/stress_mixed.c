@@ -35,7 +35,7 @@ typedef struct kind {
 
 typedef struct counts {
     uint64_t gets, hits, misses;
-    uint64_t sets, adds, replaces, touches, deletes, cleared;
+    uint64_t sets, adds, replaces, swaps, touches, deletes, cleared;
     uint64_t short_buffers, busy_in_callback;
     uint64_t operations;
 } counts;
@@ -244,6 +244,30 @@ static void do_look(worker *self)
         CHECK(ttl_ms == SARK_CACHE_NO_EXPIRY || (ttl_ms >= 1 && ttl_ms <= TTL_MOST_MS + 20));
 }
 
+/* Puts a value in the place of the one that is there, unless somebody else did so meanwhile. */
+static void do_swap(worker *self)
+{
+    unsigned char value[VALUE_MIN_BYTES];
+    uint64_t key = draw_key(self);
+    bool in_callback = self->in_callback;
+    sark_cache_pinned pinned;
+    if (self->next_unique == self->end_unique) return;
+    sark_cache_status status = sark_cache_pin(cache, &key, sizeof key, &pinned);
+    count_read(self, status);
+    if (status != SARK_CACHE_OK) return;
+    uint64_t version = pinned.version, unique = self->next_unique++;
+    CHECK(sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK);
+    value_fill(value, sizeof value, key, unique);
+    status = sark_cache_compare_and_set(cache, &key, sizeof key, version, value, sizeof value,
+                                        draw_ttl_ms(self));
+    if (status == SARK_CACHE_OK)
+        atomic_store_explicit(&was_stored[unique], 1, memory_order_relaxed);
+    else CHECK(status == SARK_CACHE_EXISTS || status == SARK_CACHE_MISS ||
+               (status == SARK_CACHE_BUSY && in_callback));
+    self->counts.swaps += status == SARK_CACHE_OK;
+    self->counts.busy_in_callback += status == SARK_CACHE_BUSY;
+}
+
 /* ---- What concerns the whole cache ---- */
 
 static bool visit_some(void *context, const void *key, size_t key_bytes, const void *value,
@@ -293,7 +317,8 @@ static void do_one(worker *self)
     else if (part < 500) do_look(self);
     else if (part < 700) do_write(self, WRITE_SET);
     else if (part < 760) do_write(self, WRITE_ADD);
-    else if (part < 820) do_write(self, WRITE_REPLACE);
+    else if (part < 790) do_write(self, WRITE_REPLACE);
+    else if (part < 820) do_swap(self);
     else if (part < 850) do_take(self);
     else if (part < 880) do_touch(self);
     else if (part < 950) do_delete(self);
@@ -388,6 +413,7 @@ static counts summed(void)
         const counts *one = &workers[i].counts;
         sum.gets += one->gets, sum.hits += one->hits, sum.misses += one->misses;
         sum.sets += one->sets, sum.adds += one->adds, sum.replaces += one->replaces;
+        sum.swaps += one->swaps;
         sum.touches += one->touches, sum.deletes += one->deletes, sum.cleared += one->cleared;
         sum.short_buffers += one->short_buffers;
         sum.busy_in_callback += one->busy_in_callback, sum.operations += one->operations;
@@ -408,7 +434,7 @@ static void check_metrics(const sark_cache_metrics *metrics, const counts *sum)
     CHECK(metrics->misses_expired <= metrics->misses);
     CHECK(metrics->sets == sum->sets && metrics->adds == sum->adds);
     CHECK(metrics->replaces == sum->replaces && metrics->touches == sum->touches);
-    CHECK(metrics->deletes == sum->deletes);
+    CHECK(metrics->deletes == sum->deletes && metrics->compare_and_sets == sum->swaps);
     /* What clear finds expired is reported so, but it tells how many it removed in all. */
     CHECK(now_run.ttl ? metrics->cleared <= sum->cleared : metrics->cleared == sum->cleared);
     CHECK(metrics->rejected_short_buffer == sum->short_buffers);
@@ -496,7 +522,8 @@ static void settle(void)
     CHECK(sark_cache_destroy(cache) == SARK_CACHE_OK);
     if (!now_run.cleanup || !now_run.ttl) CHECK(reports_now() == reports + resident);
     uint64_t stored = check_books();
-    CHECK(stored == reports_now() && stored == sum.sets + sum.adds + sum.replaces);
+    CHECK(stored == reports_now());
+    CHECK(stored == sum.sets + sum.adds + sum.replaces + sum.swaps);
 }
 
 static void begin(uint64_t *random)
