@@ -137,7 +137,7 @@ TEST(checker_is_sound_when_strict)
 /* ---- Recording ---- */
 
 #define KEYS_MOST 32u
-#define OPS_PER_THREAD 25000u /* in a window; then the histories are checked */
+#define OPS_PER_THREAD 25000u /* in a window, at most; then the histories are checked */
 #define CLEAR_RECORDS 4096u    /* of a thread: a clear takes one for each key */
 #define RECORDS_PER_THREAD (2 * OPS_PER_THREAD + CLEAR_RECORDS)
 #define OPERATIONS UINT64_C(30000000)
@@ -193,6 +193,7 @@ typedef struct recorder {
 /* Of each value: when it was surely there at the latest, 0 where it never expires. */
 static uint64_t gone_after_ns[TEST_THREADS * OPS_PER_THREAD];
 static const kind *now_kind;
+static uint64_t calls_per_thread; /* in this run's windows */
 static sark_cache *cache;
 
 static void record(recorder *self, zone_kind what, uint64_t key, uint64_t value, uint64_t start,
@@ -356,7 +357,7 @@ static void do_one(recorder *self)
 static void *recorder_run(void *context)
 {
     recorder *self = context;
-    for (unsigned i = 0; i < OPS_PER_THREAD; i++) do_one(self);
+    for (uint64_t i = 0; i < calls_per_thread; i++) do_one(self);
     if (self->pin_held) CHECK(sark_cache_unpin(cache, &self->pinned) == SARK_CACHE_OK);
     self->pin_held = false;
     return NULL;
@@ -447,8 +448,11 @@ static void run_window(void)
 
 static void run_kinds(bool strict)
 {
-    uint64_t per_window = TEST_THREADS * OPS_PER_THREAD;
-    uint64_t windows = test_scaled(OPERATIONS, 1) / per_window / KIND_COUNT + 1;
+    uint64_t wanted = test_scaled(OPERATIONS, 1) / KIND_COUNT / TEST_THREADS + 1;
+    uint64_t windows = (wanted + OPS_PER_THREAD - 1) / OPS_PER_THREAD;
+    calls_per_thread = wanted / windows + 1;
+    if (calls_per_thread > OPS_PER_THREAD) calls_per_thread = OPS_PER_THREAD;
+    uint64_t per_window = TEST_THREADS * calls_per_thread;
     for (size_t i = 0; i < KIND_COUNT; i++) {
         now_kind = &kinds[i];
         if (now_kind->strict != strict) continue;
