@@ -327,6 +327,17 @@ static void play_child_fills(void)
                      "the child lacks memory");
 }
 
+/* A pin that was half taken, or half given back, holds no block. */
+static void play_child_pins(void)
+{
+    for (uint32_t i = 0; i < play.cache->leases.pin_count; i++) {
+        sarki_pin *pin = &play.cache->leases.pins[i];
+        bool is_out = sarki_load32_relaxed(&pin->a_sequence) & 1;
+        schedule_require(is_out || sarki_load32_relaxed(&pin->a_ref) == 0,
+                         "half a pin is in the child");
+    }
+}
+
 /* What the thread that forked does in the child. Pins of others stay out there. */
 static void play_child_runs(uint32_t values_before)
 {
@@ -338,6 +349,7 @@ static void play_child_runs(uint32_t values_before)
     schedule_require(metrics->leases_in_use == 0, "a lease is out in the child");
     schedule_require(!metrics->cleanup_thread_running, "a cleanup thread is in the child");
     play_check_places(metrics);
+    play_child_pins();
     play_foreach("");
     if (!pins_are_out) play_child_fills();
     sark_cache_status status = sark_cache_destroy(play.cache);
