@@ -356,8 +356,8 @@ typedef struct schedule_others {
     int64_t points_left, points, distance;
 } schedule_others;
 
-/* From here on the running thread is in the child of a fork, where there is no other: none runs, and
-   none of its waits is seen. */
+/* From here on the running thread is in the child of a fork, where there is no other: none runs,
+   and none of their waits is seen. */
 static void schedule_enter_child(schedule_others *others)
 {
     others->points_left = schedule.points_left;
