@@ -302,7 +302,7 @@ SARK_CACHE_API sark_cache_status sark_cache_ttl(sark_cache *cache, const void *k
 typedef struct sark_cache_pinned {
     const void *value;
     size_t value_bytes;
-    uint64_t version; /* of the entry: never repeats for a key */
+    uint64_t version; /* of the entry: does not repeat for a key within 2^48 writes */
     uint32_t pin, use; /* the cache's own */
 } sark_cache_pinned;
 
@@ -311,7 +311,8 @@ typedef struct sark_cache_pinned {
 SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *key,
                                                 size_t key_bytes, sark_cache_pinned *pinned);
 
-/* Gives a pin back, and zeroes it. Any thread may. Returns OK; BAD_ARGUMENT for what is no pin. */
+/* Gives a pin back, and zeroes it. Any thread may. Returns OK; BAD_ARGUMENT for what is no pin, and
+   for a copy of one that was given back, unless its place was taken 2^31 times since. */
 SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_pinned *pinned);
 
 /* ---- Writing -------------------------------------------------------------------------------- */
@@ -2041,7 +2042,8 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, char *slots, siz
    Given up. Threads whose slots have equal bits do not see each other in a stamp. Two threads that
    touch entries less than a microsecond apart may be seen in either order. A reader that is stopped
    between reading its stamp and storing it may set the entry back to that moment, its mark
-   included; its call overlaps all that happened since. */
+   included; its call overlaps all that happened since. Past 2^64 stamps begin anew, and the order
+   of recency is lost. */
 
 #define SARKI_PLACED ((uint64_t)1)
 #define SARKI_MARKED ((uint64_t)2)
@@ -3190,7 +3192,8 @@ SARKI_HOT bool sarki_entry_expired(const sark_cache *cache, sarki_entry *entry)
     return sarki_deadline_passed(cache, now, deadline);
 }
 
-/* The time in which touches are noted: its lower half tells short distances. */
+/* The time in which touches are noted: its lower half tells short distances, and takes one of 2^32
+   ms for none. */
 static inline uint32_t sarki_touch_ms(const sark_cache *cache, int64_t now)
 {
     return (uint32_t)(now / cache->ticks_per_ms);
@@ -5586,7 +5589,8 @@ static bool sarki_walk_next(const sark_cache *cache, sarki_spot *spot)
     return ++spot->bucket < cache->index.bucket_count;
 }
 
-/* Removes the entry of a slot, if it is not newer than its shard's cut. */
+/* Removes the entry of a slot, if it is not newer than its shard's cut. An entry has 48 bits of its
+   version, so that none is newer once the shard's has more. */
 static bool sarki_walk_remove(sark_cache *cache, sarki_spot spot, const uint64_t *cuts,
                               sark_cache_cause cause, sarki_frame *frame)
 {

@@ -101,6 +101,7 @@ add_checks() {
     add shared checks consumers $limit "tests/compile/check.sh $build/compile"
     add shared checks examples $limit "tests/examples.sh $build/examples"
     add shared checks vendoring $limit tests/vendoring.sh
+    add shared checks integer $limit "tests/integer.sh $build/integer"
     add_replay '' $build '' "1 4 64"
     add_replay _without_zlib $build/without-zlib zlib= 1
 }
@@ -139,12 +140,14 @@ add_relacy() {
     done
 }
 
-# Scripts that run a test program in a setting of their own: add_script NAME PROGRAM
+# Scripts that run test programs in a setting of their own: add_script NAME PROGRAM...
 add_script() {
-    local program=$build/gcc-plain/$2
-    add alone gcc-plain "$1" 900 "make -s BUILD=$build CC=gcc SAN= $program || exit
+    local name=$1
+    shift
+    local programs=("${@/#/$build/gcc-plain/}")
+    add alone gcc-plain "$name" 900 "make -s BUILD=$build CC=gcc SAN= ${programs[*]} || exit
         export SARK_TEST_SCALE=$scale
-        tests/$1.sh $program"
+        tests/$name.sh ${programs[*]}"
 }
 
 # ---- Running them -------------------------------------------------------------------------------
@@ -263,7 +266,7 @@ case ${1-} in
         add_variant gcc perturbed-address 5
         add_variant clang perturbed-thread 3
         add_script lockfree_strace lockfree_hits
-        add_script expiry_namespace expiry_real
+        add_script expiry_namespace expiry_real expiry_marks
         ;;
     variant)
         case ${3-} in

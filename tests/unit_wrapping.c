@@ -344,6 +344,7 @@ TEST(the_touch_interval_across_2_to_32_ms)
 typedef struct turn_taker {
     sark_cache *cache;
     uint32_t *turns; /* not atomic: whose turn it is writes alone */
+    bool *is_taken;
 } turn_taker;
 
 static void *take_turns(void *context)
@@ -351,7 +352,11 @@ static void *take_turns(void *context)
     turn_taker *self = context;
     for (int i = 0; i < 100; i++) {
         sarki_turn_enter(self->cache);
+        CHECK(!*self->is_taken);
+        *self->is_taken = true;
         ++*self->turns;
+        sched_yield();
+        *self->is_taken = false;
         sarki_turn_leave(self->cache);
     }
     return NULL;
@@ -363,7 +368,9 @@ TEST(tickets_wrap_while_threads_wait)
         sark_cache *cache = create(10, 1);
         REQUIRE(cache != NULL);
         uint32_t turns = 0, start = (uint32_t)(((uint64_t)1 << shift) - 50);
-        turn_taker takers[4] = {{cache, &turns}, {cache, &turns}, {cache, &turns}, {cache, &turns}};
+        bool is_taken = false;
+        turn_taker takers[4];
+        for (int i = 0; i < 4; i++) takers[i] = (turn_taker){cache, &turns, &is_taken};
         cache->room.next_ticket = cache->room.serving = start;
         test_run_threads(4, take_turns, takers, sizeof takers[0]);
         CHECK(turns == 400 && cache->room.next_ticket == start + 400);
