@@ -22,15 +22,20 @@ TRACES :=
 
 # What `make test` needs beyond make and a C compiler, as Debian names it.
 # Not gcc-multilib: it removes the compilers for other targets.
-PACKAGES := gcc g++ clang libclang-rt-dev libstb-dev zlib1g-dev relacy-dev universal-ctags \
-            cppcheck strace musl-tools qemu-user \
+PACKAGES := gcc g++ clang clang-19 clang-tidy-19 libclang-rt-dev libstb-dev zlib1g-dev relacy-dev \
+            universal-ctags cppcheck shellcheck strace musl-tools qemu-user \
             gcc-i686-linux-gnu libc6-dev-i386-cross \
             gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
             gcc-arm-linux-gnueabi libc6-dev-armel-cross \
             gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
             gcc-mips-linux-gnu libc6-dev-mips-cross \
+            gcc-mipsel-linux-gnu libc6-dev-mipsel-cross \
+            gcc-mips64el-linux-gnuabi64 libc6-dev-mips64el-cross \
             gcc-riscv64-linux-gnu libc6-dev-riscv64-cross \
-            gcc-s390x-linux-gnu libc6-dev-s390x-cross
+            gcc-s390x-linux-gnu libc6-dev-s390x-cross \
+            gcc-powerpc-linux-gnu libc6-dev-powerpc-cross \
+            gcc-powerpc64-linux-gnu libc6-dev-ppc64-cross \
+            gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross
 
 # ---- Flags --------------------------------------------------------------------------------------
 

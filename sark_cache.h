@@ -598,6 +598,31 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 #define SARKI_COLD static __attribute__((noinline))
 #define SARKI_LIKELY(condition) __builtin_expect(!!(condition), 1)
 
+/* What clang's analysis of locks is told (-Wthread-safety, tests/lint.sh): which lock a function
+   needs, takes, may take (where it returns true, or a shard), gives back, or must not have. The
+   locks of shards are one role, whichever shard, as nobody has two; that of the memory is another.
+   What takes a lock or gives it back is not looked into, nor is what SARKI_UNANALYSED names. */
+#ifdef __clang__
+struct __attribute__((capability("lock"))) sarki_role;
+extern struct sarki_role sarki_role_shard, sarki_role_memory; /* names only, defined nowhere */
+#define SARKI_UNANALYSED __attribute__((no_thread_safety_analysis))
+#define SARKI_REQUIRES(role) __attribute__((requires_capability(sarki_role_##role)))
+#define SARKI_EXCLUDES(role) __attribute__((locks_excluded(sarki_role_##role)))
+#define SARKI_ACQUIRES(role) \
+    SARKI_UNANALYSED __attribute__((acquire_capability(sarki_role_##role)))
+#define SARKI_TRIES(role) \
+    SARKI_UNANALYSED __attribute__((try_acquire_capability(true, sarki_role_##role)))
+#define SARKI_RELEASES(role) \
+    SARKI_UNANALYSED __attribute__((release_capability(sarki_role_##role)))
+#else
+#define SARKI_UNANALYSED
+#define SARKI_REQUIRES(role)
+#define SARKI_EXCLUDES(role)
+#define SARKI_ACQUIRES(role)
+#define SARKI_TRIES(role)
+#define SARKI_RELEASES(role)
+#endif
+
 /* A level-1 assertion: an invariant of O(1) cost, off unless a test turns it on. */
 #ifdef SARKI_ASSERTIONS
 #define SARKI_ASSERT(condition) ((condition) ? (void)0 : __builtin_trap())
@@ -1547,6 +1572,7 @@ static inline void sarki_block_use(sarki_arena *arena, uint32_t ref, uint32_t si
 }
 
 /* Takes a free block, or as much of it as size granules. Returns how many it got. */
+SARKI_REQUIRES(memory)
 static inline uint32_t sarki_arena_take(sarki_arena *arena, uint32_t ref, uint32_t size)
 {
     uint32_t granules = sarki_block_take(arena, ref);
@@ -1557,6 +1583,7 @@ static inline uint32_t sarki_arena_take(sarki_arena *arena, uint32_t ref, uint32
 }
 
 /* Takes a block of size granules; 0 where there is none. The block's first word is the arena's. */
+SARKI_REQUIRES(memory)
 static uint32_t sarki_arena_allocate(sarki_arena *arena, uint32_t size)
 {
     uint32_t ref = sarki_arena_find_rounded(arena, size);
@@ -1567,6 +1594,7 @@ static uint32_t sarki_arena_allocate(sarki_arena *arena, uint32_t size)
 
 /* Lets a block in use grow over the free one behind it, to at most size granules; what it has above
    that becomes free. Returns its size then. */
+SARKI_REQUIRES(memory)
 static uint32_t sarki_arena_grow(sarki_arena *arena, uint32_t ref, uint32_t size)
 {
     uint32_t before = sarki_block_size(arena, ref), granules = before;
@@ -1580,6 +1608,7 @@ static uint32_t sarki_arena_grow(sarki_arena *arena, uint32_t ref, uint32_t size
 
 /* Free blocks to begin with: half of max, at most, of the largest, then the first of other bins, in
    turn, which were freed last. Returns how many. */
+SARKI_REQUIRES(memory)
 static uint32_t sarki_arena_holes(sarki_arena *arena, uint32_t *refs, uint32_t max)
 {
     uint32_t count = 0, bin_count = arena->level_count * SARKI_BINS_PER_LEVEL;
@@ -1595,6 +1624,7 @@ static uint32_t sarki_arena_holes(sarki_arena *arena, uint32_t *refs, uint32_t m
 }
 
 /* Gives a block back and merges it with free neighbours. */
+SARKI_REQUIRES(memory)
 static void sarki_arena_release(sarki_arena *arena, uint32_t ref)
 {
     uint32_t header = sarki_block(arena, ref)[0];
@@ -2279,6 +2309,7 @@ static bool sarki_bucket_claim(sarki_bucket *bucket, uint32_t *slot)
 
 /* Inserts a key that is absent. The shard's lock is held, and a place is reserved: so there is
    a free slot. */
+SARKI_REQUIRES(shard)
 static void sarki_index_insert_locked(sarki_index *index, const sarki_query *query, uint32_t ref)
 {
     uint32_t home = sarki_index_home(index, query->hash), at = home, slot = 0, chain = 1;
@@ -2295,6 +2326,7 @@ static void sarki_index_insert_locked(sarki_index *index, const sarki_query *que
 }
 
 /* Puts another entry of the same key into its slot, which removes the one before. */
+SARKI_REQUIRES(shard)
 static inline void sarki_index_replace_locked(sarki_index *index, sarki_spot spot, uint32_t ref)
 {
     /* order: E1, E2 needed on x86 too */
@@ -2302,6 +2334,7 @@ static inline void sarki_index_replace_locked(sarki_index *index, sarki_spot spo
 }
 
 /* Removes a key, and then uncounts it in the buckets that it passed. */
+SARKI_REQUIRES(shard)
 static void sarki_index_remove_locked(sarki_index *index, sarki_spot spot, uint32_t hash)
 {
     /* order: E2 needed on x86 too */
@@ -2313,6 +2346,7 @@ static void sarki_index_remove_locked(sarki_index *index, sarki_spot spot, uint3
 
 /* Looks a key up; its shard's lock is held, which keeps every entry of that shard in place. A tag
    of another shard may be changing: it is read again after the ref that it belongs to. */
+SARKI_REQUIRES(shard)
 static uint32_t sarki_index_find_locked(const sarki_index *index, const char *region,
                                         const sarki_query *query, sarki_spot *spot)
 {
@@ -2367,6 +2401,7 @@ static bool sarki_index_spot(const sarki_index *index, uint32_t hash, uint32_t r
 }
 
 /* The slot of an entry that is in the index; its shard's lock is held. */
+SARKI_REQUIRES(shard)
 static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t hash, uint32_t ref)
 {
     sarki_spot spot = {sarki_index_home(index, hash), 0};
@@ -2930,12 +2965,14 @@ static inline void sarki_shard_prefetch(const sarki_shard *shard)
 }
 
 /* Counts under the shard's lock; read by anybody. */
+SARKI_REQUIRES(shard)
 static inline void sarki_count_locked(sarki_a64 *counter, uint64_t change)
 {
     /* order: R1, R4 the shard's lock */
     sarki_store64_relaxed(counter, sarki_load64_relaxed(counter) + change);
 }
 
+SARKI_TRIES(shard) SARKI_EXCLUDES(memory)
 static inline bool sarki_shard_try_lock(sarki_shard *shard)
 {
     if (!sarki_try_lock(&shard->mutex)) return false;
@@ -2946,6 +2983,7 @@ static inline bool sarki_shard_try_lock(sarki_shard *shard)
 
 /* Who finds the lock held looks on for a while: holds are mostly shorter than it takes to sleep and
    be woken. */
+SARKI_ACQUIRES(shard) SARKI_EXCLUDES(memory)
 static inline void sarki_shard_lock(sarki_shard *shard)
 {
     if (sarki_shard_try_lock(shard)) return;
@@ -2958,6 +2996,7 @@ static inline void sarki_shard_lock(sarki_shard *shard)
     shard->hold_moves = 0;
 }
 
+SARKI_RELEASES(shard)
 static inline void sarki_shard_unlock(sarki_shard *shard)
 {
     SARKI_ASSERT(shard->hold_moves <= SARKI_MOVES);
@@ -2987,6 +3026,18 @@ typedef struct sarki_memory {
     uint32_t *scan_refs;    /* room for a scan of all that protects blocks */
     sarki_a32 a_turn_taken; /* somebody makes room for a block: nobody else takes memory */
 } sarki_memory;
+
+SARKI_ACQUIRES(memory)
+static inline void sarki_memory_lock(sarki_memory *memory)
+{
+    sarki_lock(&memory->mutex);
+}
+
+SARKI_RELEASES(memory)
+static inline void sarki_memory_unlock(sarki_memory *memory)
+{
+    sarki_unlock(&memory->mutex);
+}
 
 /* Waiting for a place or for memory. */
 typedef struct sarki_room {
@@ -3099,6 +3150,7 @@ static inline uint32_t sarki_shard_number(const sark_cache *cache, uint32_t tag)
 
 /* Locks the shard of an occupied slot, which its tag names; NULL: the slot is free or changed. *ref
    is its entry. */
+SARKI_TRIES(shard) SARKI_EXCLUDES(memory)
 static sarki_shard *sarki_slot_lock(sark_cache *cache, sarki_spot spot, uint32_t *ref)
 {
     sarki_bucket *bucket = &cache->index.buckets[spot.bucket];
@@ -3315,6 +3367,7 @@ static void sarki_spares_publish(sark_cache *cache, sarki_shard *shard)
 }
 
 /* Whether a shard's next spare block has a size. */
+SARKI_REQUIRES(shard)
 static bool sarki_spare_fits_locked(const sark_cache *cache, const sarki_shard *shard,
                                     uint32_t granules)
 {
@@ -3322,6 +3375,7 @@ static bool sarki_spare_fits_locked(const sark_cache *cache, const sarki_shard *
     return top && sarki_entry_size(sarki_entry_of(cache, top)) == granules;
 }
 
+SARKI_REQUIRES(shard)
 static uint32_t sarki_spare_take_locked(sark_cache *cache, sarki_shard *shard)
 {
     uint32_t ref = sarki_stack_pop(cache, &shard->spares);
@@ -3331,10 +3385,11 @@ static uint32_t sarki_spare_take_locked(sark_cache *cache, sarki_shard *shard)
 
 /* What nobody reads of a shard's retired entries becomes its spares, up to the limit, where they
    are wanted. The rest goes to the arena, and so do the spares that were left. */
+SARKI_REQUIRES(shard)
 static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, bool wants_spares)
 {
     sarki_memory *memory = &cache->memory;
-    sarki_lock(&memory->mutex);
+    sarki_memory_lock(memory);
     uint32_t count = sarki_leases_scan(&cache->leases, memory->scan_refs);
     for (uint32_t ref; (ref = sarki_stack_pop(cache, &shard->spares)) != 0;)
         sarki_arena_release(&memory->arena, ref);
@@ -3351,11 +3406,12 @@ static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, boo
             sarki_stack_push(cache, &shard->spares, ref);
         else sarki_arena_release(&memory->arena, ref);
     }
-    sarki_unlock(&memory->mutex);
+    sarki_memory_unlock(memory);
     sarki_spares_publish(cache, shard);
 }
 
 /* Retires a removed entry. Its bytes may be gone when this returns. */
+SARKI_REQUIRES(shard)
 static void sarki_retire_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref)
 {
     shard->generation++;
@@ -3420,6 +3476,7 @@ static sarki_reporter *sarki_reporter_claim(sark_cache *cache)
 }
 
 /* Tells those who wait for a place, for memory, or for a row of the table. */
+SARKI_EXCLUDES(shard) SARKI_EXCLUDES(memory)
 static inline void sarki_room_changed(sark_cache *cache)
 {
     if (sarki_load32_seq_cst(&cache->room.a_waiting) == 0) return; /* order: E8, on x86 too */
@@ -3452,6 +3509,7 @@ static void sarki_reporter_leave(sark_cache *cache, sarki_reporter *reporter)
 
 /* Takes over an entry that was removed: to report it where there is a callback, else to retire it,
    so that its bytes may be gone when this returns. */
+SARKI_REQUIRES(shard)
 static inline void sarki_frame_add_locked(sark_cache *cache, sarki_shard *shard,
                                           sarki_frame *frame, uint32_t ref,
                                           sark_cache_cause cause)
@@ -3474,6 +3532,7 @@ static void sarki_retire(sark_cache *cache, uint32_t ref)
     sarki_shard_unlock(shard);
 }
 
+SARKI_EXCLUDES(shard) SARKI_EXCLUDES(memory)
 static void sarki_report(sark_cache *cache, sarki_entry *entry)
 {
     SARKI_BYTES_READ(entry);
@@ -3483,6 +3542,7 @@ static void sarki_report(sark_cache *cache, sarki_entry *entry)
 }
 
 /* Reports and retires what a frame has collected. No lock is held. */
+SARKI_EXCLUDES(shard) SARKI_EXCLUDES(memory)
 static void sarki_frame_flush(sark_cache *cache, sarki_frame *frame)
 {
     if (!frame->removed.head) return;
@@ -3529,6 +3589,7 @@ static inline bool sarki_moves_left(const sarki_shard *shard)
     return shard->hold_moves < SARKI_MOVES;
 }
 
+SARKI_REQUIRES(shard)
 static inline void sarki_count_move(sarki_shard *shard)
 {
     shard->hold_moves++;
@@ -3536,6 +3597,7 @@ static inline void sarki_count_move(sarki_shard *shard)
 }
 
 /* The key by which to place an entry: its last stamp, wherever that is, which becomes placed. */
+SARKI_REQUIRES(shard)
 static uint64_t sarki_settle_locked(sark_cache *cache, uint32_t ref)
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
@@ -3548,6 +3610,7 @@ static uint64_t sarki_settle_locked(sark_cache *cache, uint32_t ref)
 }
 
 /* Moves the FIFO's head, which was touched, to the wheel. */
+SARKI_REQUIRES(shard)
 static void sarki_fifo_to_wheel(sark_cache *cache, sarki_shard *shard)
 {
     uint32_t ref = shard->fifo.head;
@@ -3558,6 +3621,7 @@ static void sarki_fifo_to_wheel(sark_cache *cache, sarki_shard *shard)
 
 /* The wheel's oldest entry and its key, where one look tells; otherwise 0 and one step nearer. An
    entry that was touched after start, and then is the oldest, is not looked at again. */
+SARKI_REQUIRES(shard)
 static uint32_t sarki_recency_step(sark_cache *cache, sarki_shard *shard, uint64_t start,
                                    uint64_t *key)
 {
@@ -3609,6 +3673,7 @@ static inline uint64_t sarki_search_start(sark_cache *cache, const sarki_shard *
    *bound  in: the shard's lower bound; out: a better one
    Returns the entry; 0 where another shard has to be looked at, or moves ran out, or no entry is
    here (*bound is SARKI_NONE). */
+SARKI_REQUIRES(shard)
 static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shard, uint64_t limit,
                                             uint64_t start, uint64_t *bound)
 {
@@ -3640,6 +3705,7 @@ static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shar
 
 /* A deadline below the wheel's floor: either it has passed while the entry was written, and the
    floor serves as well, or the clock went back, and the wheel starts anew. */
+SARKI_REQUIRES(shard)
 static uint64_t sarki_expiry_late(sark_cache *cache, sarki_shard *shard, uint32_t ref,
                                   uint64_t key)
 {
@@ -3654,6 +3720,7 @@ static uint64_t sarki_expiry_late(sark_cache *cache, sarki_shard *shard, uint32_
 }
 
 /* Joins an entry to the order of expiry, unless it never expires. */
+SARKI_REQUIRES(shard)
 static void sarki_expiry_link_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
                                      int64_t deadline)
 {
@@ -3669,6 +3736,7 @@ static void sarki_expiry_link_locked(sark_cache *cache, sarki_shard *shard, uint
 }
 
 /* Bytes of an entry's key and value, counted in or out. */
+SARKI_REQUIRES(shard)
 static inline void sarki_payload_locked(sarki_shard *shard, const sarki_entry *entry, bool in)
 {
     uint64_t bytes = (uint64_t)entry->key_bytes + entry->value_bytes;
@@ -3676,6 +3744,7 @@ static inline void sarki_payload_locked(sarki_shard *shard, const sarki_entry *e
 }
 
 /* Joins an entry to its shard, before it is published. */
+SARKI_REQUIRES(shard)
 static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
                                     int64_t deadline)
 {
@@ -3696,6 +3765,7 @@ static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint3
 }
 
 /* Takes an entry out of the order of recency. */
+SARKI_REQUIRES(shard)
 static void sarki_recency_unlink_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref)
 {
     if (sarki_entry_of(cache, ref)->recency.place == SARKI_IN_FIFO)
@@ -3707,6 +3777,7 @@ static void sarki_recency_unlink_locked(sark_cache *cache, sarki_shard *shard, u
 }
 
 /* What else an entry's departure takes: the order of expiry, and what is counted. */
+SARKI_REQUIRES(shard)
 static void sarki_expiry_unlink_locked(sarki_shard *shard, sarki_entry *entry, uint32_t ref)
 {
     if (sarki_entry_deadline(entry) != SARKI_NEVER) sarki_wheel_remove(&shard->expiry, ref);
@@ -3715,6 +3786,7 @@ static void sarki_expiry_unlink_locked(sarki_shard *shard, sarki_entry *entry, u
 }
 
 /* Takes an entry out of the shard's orders. */
+SARKI_REQUIRES(shard)
 static void sarki_shard_unlink_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref)
 {
     sarki_recency_unlink_locked(cache, shard, ref);
@@ -3722,6 +3794,7 @@ static void sarki_shard_unlink_locked(sark_cache *cache, sarki_shard *shard, uin
 }
 
 /* Puts a copy of an entry in its place in the shard's orders. */
+SARKI_REQUIRES(shard)
 static void sarki_shard_relink_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
                                       uint32_t copy)
 {
@@ -3735,6 +3808,7 @@ static void sarki_shard_relink_locked(sark_cache *cache, sarki_shard *shard, uin
 }
 
 /* Removes an entry that is out of the shard's orders: out of the index, into the frame. */
+SARKI_REQUIRES(shard)
 static void sarki_remove_unlinked_locked(sark_cache *cache, sarki_shard *shard, sarki_spot spot,
                                          uint32_t ref, sark_cache_cause cause, sarki_frame *frame)
 {
@@ -3745,6 +3819,7 @@ static void sarki_remove_unlinked_locked(sark_cache *cache, sarki_shard *shard, 
 }
 
 /* Removes an entry: out of the orders, the index, into the frame. Its place stays taken. */
+SARKI_REQUIRES(shard)
 static void sarki_remove_locked(sark_cache *cache, sarki_shard *shard, sarki_spot spot,
                                 uint32_t ref, sark_cache_cause cause, sarki_frame *frame)
 {
@@ -3788,6 +3863,7 @@ static void sarki_places_give_back(sark_cache *cache, uint32_t places)
 typedef enum sarki_purpose { SARKI_FOR_ENTRIES, SARKI_FOR_BYTES } sarki_purpose;
 
 /* An expired entry of a shard; 0: none, or moves ran out (*bound is not above now). */
+SARKI_REQUIRES(shard)
 static uint32_t sarki_expiry_find_locked(sark_cache *cache, sarki_shard *shard, int64_t now,
                                          uint64_t *bound)
 {
@@ -3913,6 +3989,7 @@ typedef struct sarki_search {
 } sarki_search;
 
 /* Whether an entry is the kept one, which is then touched, so that it is not met at once again. */
+SARKI_REQUIRES(shard)
 static bool sarki_search_keeps(sark_cache *cache, sarki_shard *shard, sarki_search *search,
                                uint32_t ref)
 {
@@ -3925,6 +4002,7 @@ static bool sarki_search_keeps(sark_cache *cache, sarki_shard *shard, sarki_sear
 }
 
 /* A lower bound of the stamps of a shard whose oldest entry, stamped with bound, has just left. */
+SARKI_REQUIRES(shard)
 static uint64_t sarki_recency_bound_locked(sark_cache *cache, const sarki_shard *shard,
                                            uint64_t bound)
 {
@@ -3941,6 +4019,7 @@ static uint64_t sarki_recency_bound_locked(sark_cache *cache, const sarki_shard 
 /* Removes the victim, the oldest entry of a shard whose stamps are at least bound. First of all it
    publishes the new bound, so that other searches turn to other shards. The spare is taken before
    the victim retires, as that may change which ones there are. */
+SARKI_REQUIRES(shard)
 static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_search *search,
                                 uint32_t ref, uint64_t bound, sarki_frame *frame)
 {
@@ -3962,6 +4041,7 @@ static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_sea
 /* Locks the shard with the lowest bound. False, and one more missed: the bound has risen meanwhile,
    as the one who holds the lock has taken the victim; so it is known early which shard comes next.
    Who has missed often waits for the lock. */
+SARKI_TRIES(shard)
 static bool sarki_search_lock(sark_cache *cache, const sarki_pick *pick, uint32_t *missed)
 {
     const sarki_a64 *a_oldest = sarki_oldest_of(cache, pick->shard);
@@ -3979,6 +4059,7 @@ static bool sarki_search_lock(sark_cache *cache, const sarki_pick *pick, uint32_
 }
 
 /* One round of the search in one shard, which is locked; true: it found and removed the victim. */
+SARKI_REQUIRES(shard)
 static bool sarki_search_round_locked(sark_cache *cache, const sarki_pick *pick,
                                       sarki_search *search, sarki_frame *frame)
 {
@@ -4069,10 +4150,10 @@ static uint32_t sarki_memory_take(sark_cache *cache, uint32_t granules, bool has
 {
     sarki_memory *memory = &cache->memory;
     for (bool again = true;; again = false) {
-        sarki_lock(&memory->mutex);
+        sarki_memory_lock(memory);
         bool allowed = has_turn || sarki_load32_relaxed(&memory->a_turn_taken) == 0; /* order: R4 */
         uint32_t ref = allowed ? sarki_arena_allocate(&memory->arena, granules) : 0;
-        sarki_unlock(&memory->mutex);
+        sarki_memory_unlock(memory);
         if (ref || !allowed || !again) return ref;
         sarki_retired_collect(cache);
     }
@@ -4080,13 +4161,14 @@ static uint32_t sarki_memory_take(sark_cache *cache, uint32_t granules, bool has
 
 static void sarki_memory_give_back(sark_cache *cache, uint32_t ref)
 {
-    sarki_lock(&cache->memory.mutex);
+    sarki_memory_lock(&cache->memory);
     sarki_arena_release(&cache->memory.arena, ref);
-    sarki_unlock(&cache->memory.mutex);
+    sarki_memory_unlock(&cache->memory);
     sarki_room_changed(cache);
 }
 
 /* The block of a pin that is out; 0: none. The memory lock is held, so it is not freed. */
+SARKI_REQUIRES(memory)
 static uint32_t sarki_pin_block_locked(const sarki_pin *pin)
 {
     uint32_t sequence = sarki_load32_acquire(&pin->a_sequence); /* order: E9 */
@@ -4113,6 +4195,7 @@ static void sarki_sort(uint32_t *refs, uint32_t count)
 
 /* Notes the blocks that cannot be freed now: pinned, kept (0: none), or, if asked for, being
    reported, in the order of their addresses. The memory lock is held. Returns their number. */
+SARKI_REQUIRES(memory)
 static uint32_t sarki_obstacles_locked(sark_cache *cache, uint32_t kept, bool reported,
                                        uint32_t *refs)
 {
@@ -4185,6 +4268,7 @@ typedef struct sarki_window {
 
 /* Whether so much is free that a gap can be made. What moves needs places too, which are scattered:
    so a quarter more than wanted and 1 KiB, but not more than half of what there is else. */
+SARKI_REQUIRES(memory)
 static bool sarki_window_pays_locked(const sarki_arena *arena, uint32_t wanted)
 {
     uint32_t all = arena->end - arena->first;
@@ -4204,6 +4288,7 @@ static bool sarki_window_meets(uint32_t first, uint32_t wanted, const uint32_t *
 
 /* About how many granules would have to move out of a window; UINT64_MAX: it is not possible there,
    as it would pass the end, or a block in it is larger than any hole elsewhere. */
+SARKI_REQUIRES(memory)
 static uint64_t sarki_window_cost_locked(const sarki_arena *arena, uint32_t first, uint32_t wanted,
                                          uint32_t largest_hole)
 {
@@ -4221,6 +4306,7 @@ static uint64_t sarki_window_cost_locked(const sarki_arena *arena, uint32_t firs
 }
 
 /* Lets the window grow over what is free, and notes which block is next. */
+SARKI_REQUIRES(memory)
 static void sarki_window_grow_locked(sarki_arena *arena, sarki_window *window)
 {
     if (window->taken > 0)
@@ -4235,12 +4321,13 @@ static void sarki_window_grow_locked(sarki_arena *arena, sarki_window *window)
 
 static void sarki_window_grow(sark_cache *cache, sarki_window *window)
 {
-    sarki_lock(&cache->memory.mutex);
+    sarki_memory_lock(&cache->memory);
     sarki_window_grow_locked(&cache->memory.arena, window);
-    sarki_unlock(&cache->memory.mutex);
+    sarki_memory_unlock(&cache->memory);
 }
 
 /* The best beginning of a window: a hole, or the arena's. 0: there is none. */
+SARKI_REQUIRES(memory)
 static uint32_t sarki_window_best_locked(sark_cache *cache, const sarki_window *window)
 {
     sarki_arena *arena = &cache->memory.arena;
@@ -4269,12 +4356,12 @@ static uint32_t sarki_window_best_locked(sark_cache *cache, const sarki_window *
 static bool sarki_window_choose(sark_cache *cache, sarki_window *window)
 {
     sarki_arena *arena = &cache->memory.arena;
-    sarki_lock(&cache->memory.mutex);
+    sarki_memory_lock(&cache->memory);
     window->pays = sarki_window_pays_locked(arena, window->wanted);
     window->first = window->pays ? sarki_window_best_locked(cache, window) : 0;
     window->taken = 0;
     if (window->first) sarki_window_grow_locked(arena, window);
-    sarki_unlock(&cache->memory.mutex);
+    sarki_memory_unlock(&cache->memory);
     return window->first != 0;
 }
 
@@ -4287,6 +4374,7 @@ static bool sarki_moving_is_pinned(const sarki_leases *leases, uint32_t ref)
 
 /* Locks the shard of the entry in the window's next block; NULL: there is none in the index, or it
    is pinned. */
+SARKI_TRIES(shard)
 static sarki_shard *sarki_moving_lock(sark_cache *cache, const sarki_window *window,
                                       sarki_spot *spot)
 {
@@ -4329,6 +4417,7 @@ static bool sarki_moving_is_read(const sarki_leases *leases, uint32_t ref)
 }
 
 /* Frees the block that an entry has left, and carries its last touch over to the copy. */
+SARKI_REQUIRES(shard)
 static void sarki_moving_leave_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
                                       uint32_t to)
 {
@@ -4347,12 +4436,13 @@ static void sarki_moving_leave_locked(sark_cache *cache, sarki_shard *shard, uin
     uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: E5 */
     sarki_entry_raise(copy, sarki_max64(last & ~SARKI_STAMP_FLAGS, emptied.stamp));
     SARKI_BYTES_WRITTEN(entry);
-    sarki_lock(&cache->memory.mutex);
+    sarki_memory_lock(&cache->memory);
     sarki_arena_release(&cache->memory.arena, ref);
-    sarki_unlock(&cache->memory.mutex);
+    sarki_memory_unlock(&cache->memory);
 }
 
 /* Puts a copy in an entry's place. */
+SARKI_REQUIRES(shard)
 static void sarki_moving_swap_locked(sark_cache *cache, sarki_shard *shard, sarki_spot spot,
                                      uint32_t ref, uint32_t to)
 {
@@ -4376,10 +4466,13 @@ static void sarki_moving_run(sark_cache *cache, const sarki_window *window, sark
     uint32_t found = 0;
     sarki_moving_copy(cache, window->next, to);
     sarki_shard *shard = sarki_slot_lock(cache, spot, &found);
-    bool is_there = shard && found == window->next;
+    bool is_there = false;
     sarki_store32_release(&cache->leases.a_moving, 0); /* order: E5 */
-    if (is_there) sarki_moving_swap_locked(cache, shard, spot, window->next, to);
-    if (shard) sarki_shard_unlock(shard);
+    if (shard) {
+        is_there = found == window->next;
+        if (is_there) sarki_moving_swap_locked(cache, shard, spot, window->next, to);
+        sarki_shard_unlock(shard);
+    }
     if (!is_there) sarki_memory_give_back(cache, to);
 }
 
@@ -4496,7 +4589,7 @@ static bool sarki_room_possible(sark_cache *cache, uint32_t granules, uint32_t k
     sarki_memory *memory = &cache->memory;
     uint32_t from = memory->arena.first;
     bool possible = false;
-    sarki_lock(&memory->mutex);
+    sarki_memory_lock(memory);
     uint32_t count = sarki_obstacles_locked(cache, kept, reported, memory->scan_refs);
     for (uint32_t i = 0; i < count && !possible; i++) {
         uint32_t ref = memory->scan_refs[i];
@@ -4504,15 +4597,15 @@ static bool sarki_room_possible(sark_cache *cache, uint32_t granules, uint32_t k
         if (ref >= from) from = ref + sarki_block_size(&memory->arena, ref);
     }
     possible = possible || memory->arena.end - from >= granules;
-    sarki_unlock(&memory->mutex);
+    sarki_memory_unlock(memory);
     return possible;
 }
 
 static void sarki_turn_set(sark_cache *cache, bool taken)
 {
-    sarki_lock(&cache->memory.mutex);
+    sarki_memory_lock(&cache->memory);
     sarki_store32_relaxed(&cache->memory.a_turn_taken, taken); /* order: R4, else a hint */
-    sarki_unlock(&cache->memory.mutex);
+    sarki_memory_unlock(&cache->memory);
 }
 
 /* Waits for the turn to make room. */
@@ -4661,6 +4754,7 @@ typedef struct sarki_reading {
 } sarki_reading;
 
 /* Reads under the lock of the key's shard. */
+SARKI_ACQUIRES(shard)
 static void sarki_read_locked(sark_cache *cache, sarki_reading *reading)
 {
     sarki_spot spot;
@@ -4684,6 +4778,7 @@ static inline sarki_reading sarki_reading_of(sark_cache *cache, sarki_query quer
 }
 
 /* Reads where the first look does not tell, from the beginning. */
+SARKI_UNANALYSED /* the lock may stay taken until sarki_read_end */
 SARKI_COLD sarki_reading sarki_read_anew(sark_cache *cache, sarki_query query, sarki_intent intent)
 {
     sarki_reading reading = sarki_reading_of(cache, query, intent);
@@ -4724,6 +4819,7 @@ static sarki_reading sarki_look_begin(sark_cache *cache, const void *key, size_t
     return sarki_read_begin(cache, key, key_bytes, SARKI_TO_LOOK);
 }
 
+SARKI_UNANALYSED /* the reading knows whether the lock is held */
 SARKI_HOT void sarki_read_end(sarki_reading *reading)
 {
     sarki_hold_end(&reading->hold);
@@ -4778,6 +4874,7 @@ SARKI_HOT void sarki_hit_leased(sark_cache *cache, const sarki_hold *hold, sarki
 }
 
 /* A hit under the lock of the shard, or by a pin. */
+SARKI_UNANALYSED /* a parameter tells whether the lock is held */
 SARKI_COLD void sarki_hit_otherwise(sark_cache *cache, sarki_shard *locked, sarki_lease *home,
                                     sarki_entry *entry, bool touches)
 {
@@ -5111,6 +5208,7 @@ static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32
 }
 
 /* Joins the new entry to the shard and counts it. It is published next. */
+SARKI_REQUIRES(shard)
 static void sarki_write_link_locked(sark_cache *cache, sarki_shard *shard, sarki_write *write)
 {
     sarki_shard_link_locked(cache, shard, write->ref, write->deadline);
@@ -5128,6 +5226,7 @@ static void sarki_write_keep_deadline(sark_cache *cache, sarki_write *write, int
 }
 
 /* Puts the new entry into the place of the one that is there. */
+SARKI_REQUIRES(shard)
 static void sarki_write_swap_locked(sark_cache *cache, sarki_shard *shard, sarki_write *write,
                                     sarki_spot spot, uint32_t old, bool expired)
 {
@@ -5142,6 +5241,7 @@ static void sarki_write_swap_locked(sark_cache *cache, sarki_shard *shard, sarki
                            expired ? SARK_CACHE_EXPIRED : SARK_CACHE_REPLACED);
 }
 
+SARKI_REQUIRES(shard)
 static void sarki_write_insert_locked(sark_cache *cache, sarki_shard *shard, sarki_write *write)
 {
     sarki_write_link_locked(cache, shard, write);
@@ -5157,6 +5257,7 @@ typedef struct sarki_present {
     bool expired;
 } sarki_present;
 
+SARKI_REQUIRES(shard)
 static sarki_present sarki_look_locked(sark_cache *cache, const sarki_query *query)
 {
     sarki_present present = {0, {0, 0}, false};
@@ -5433,6 +5534,7 @@ SARK_CACHE_API void sark_cache_write_int64(void *bytes, int64_t number)
 }
 
 /* Removes a key that is there, as deleted or expired, and gives its place back. */
+SARKI_REQUIRES(shard)
 static void sarki_delete_locked(sark_cache *cache, sarki_shard *shard,
                                 const sarki_present *present, sarki_frame *frame)
 {
@@ -5489,6 +5591,7 @@ SARK_CACHE_API sark_cache_status sark_cache_take(sark_cache *cache, const void *
 }
 
 /* Sets the deadline of an entry that can have one, and makes it the most recently used. */
+SARKI_REQUIRES(shard)
 static void sarki_touch_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
                                int64_t deadline)
 {
@@ -6061,6 +6164,7 @@ static bool sarki_link_is_mutual(char *links, uint32_t ref, const sarki_list *li
            (is_head || sarki_link_at(links, link->prev)->next == ref);
 }
 
+SARKI_REQUIRES(shard)
 static void sarki_check_expiry_locked(sarki_checker *checker, sarki_shard *shard, uint32_t ref)
 {
     sark_cache *cache = checker->cache;
@@ -6084,6 +6188,7 @@ static void sarki_check_expiry_locked(sarki_checker *checker, sarki_shard *shard
                  "S2: a deadline is below the shard's next deadline");
 }
 
+SARKI_REQUIRES(shard)
 static void sarki_check_recency_locked(sarki_checker *checker, const sarki_shard *shard,
                                        uint32_t ref)
 {
@@ -6101,6 +6206,7 @@ static void sarki_check_recency_locked(sarki_checker *checker, const sarki_shard
                  "W4: neighbours in the order of recency are not mutual");
 }
 
+SARKI_REQUIRES(shard)
 static void sarki_check_entry_locked(sarki_checker *checker, sarki_shard *shard, sarki_spot spot,
                                      uint32_t ref)
 {
@@ -6135,6 +6241,7 @@ static void sarki_check_index(sarki_checker *checker)
 }
 
 /* Returns how many entries the wheel's slots count, if they do. */
+SARKI_REQUIRES(shard)
 static uint64_t sarki_check_wheel_locked(sarki_checker *checker, const sarki_wheel *wheel)
 {
     uint64_t counted = 0;
@@ -6153,6 +6260,7 @@ static uint64_t sarki_check_wheel_locked(sarki_checker *checker, const sarki_whe
 }
 
 /* Blocks from ref on, at most SARKI_MOVES of them; returns where to go on. */
+SARKI_REQUIRES(memory)
 static uint32_t sarki_check_blocks_locked(sarki_checker *checker, uint32_t ref)
 {
     const sarki_arena *arena = &checker->cache->memory.arena;
@@ -6186,18 +6294,18 @@ static bool sarki_check_arena(sarki_checker *checker)
 {
     sarki_memory *memory = &checker->cache->memory;
     sarki_arena *arena = &memory->arena;
-    sarki_lock(&memory->mutex);
+    sarki_memory_lock(memory);
     uint32_t generation = arena->generation, ref = arena->first;
     while (ref < arena->end && generation == arena->generation && !checker->broken) {
         ref = sarki_check_blocks_locked(checker, ref);
-        sarki_unlock(&memory->mutex);
-        sarki_lock(&memory->mutex);
+        sarki_memory_unlock(memory);
+        sarki_memory_lock(memory);
     }
     bool same = generation == arena->generation;
     if (same) /* order: R4 the memory lock */
         sarki_verify(checker, checker->used_granules == sarki_load32_relaxed(&arena->a_used),
                      "A5: the sizes of the blocks do not add up");
-    sarki_unlock(&memory->mutex);
+    sarki_memory_unlock(memory);
     return same;
 }
 
@@ -6221,9 +6329,9 @@ static sarki_sums sarki_check_shards(sarki_checker *checker)
         sums.with_deadline += sarki_check_wheel_locked(checker, &shard->expiry);
         sarki_shard_unlock(shard);
     }
-    sarki_lock(&cache->memory.mutex);
+    sarki_memory_lock(&cache->memory);
     sums.generation += cache->memory.arena.generation;
-    sarki_unlock(&cache->memory.mutex);
+    sarki_memory_unlock(&cache->memory);
     return sums;
 }
 
@@ -6735,6 +6843,7 @@ SARK_CACHE_API sark_cache_status sark_cache_get_config(const sark_cache *cache,
 
    Given up. A pin of another thread is not told from one whose token the child has, and stays. */
 
+SARKI_UNANALYSED /* the locks of all shards */
 SARK_CACHE_API void sark_cache_fork_prepare(sark_cache *cache)
 {
     if (!cache) return;
@@ -6742,13 +6851,14 @@ SARK_CACHE_API void sark_cache_fork_prepare(sark_cache *cache)
     sarki_lock(&cache->metrics_mutex);
     sarki_lock(&cache->room.mutex);
     for (uint32_t i = 0; i < cache->shard_count; i++) sarki_shard_lock(&cache->shards[i]);
-    sarki_lock(&cache->memory.mutex);
+    sarki_memory_lock(&cache->memory);
 }
 
+SARKI_UNANALYSED /* the locks of all shards */
 SARK_CACHE_API void sark_cache_fork_parent(sark_cache *cache)
 {
     if (!cache) return;
-    sarki_unlock(&cache->memory.mutex);
+    sarki_memory_unlock(&cache->memory);
     for (uint32_t i = cache->shard_count; i-- > 0;) sarki_shard_unlock(&cache->shards[i]);
     sarki_unlock(&cache->room.mutex);
     sarki_unlock(&cache->metrics_mutex);
@@ -6763,6 +6873,7 @@ static bool sarki_fork_is_indexed(const sark_cache *cache, uint32_t ref)
                             &spot);
 }
 
+SARKI_UNANALYSED /* no other thread is here */
 static bool sarki_fork_is_pinned(const sark_cache *cache, uint32_t ref)
 {
     for (uint32_t i = 0; i < cache->leases.pin_count; i++)
@@ -6785,6 +6896,7 @@ static bool sarki_fork_is_reported(sark_cache *cache, uint32_t ref)
 }
 
 /* Frees the blocks that nobody here knows of; a pinned one retires. */
+SARKI_UNANALYSED /* no other thread is here */
 static void sarki_fork_sweep(sark_cache *cache)
 {
     sarki_arena *arena = &cache->memory.arena;
@@ -6920,6 +7032,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 
 /* The private macros end here; tests of the inside keep them. */
 #ifndef SARKI_KEEP_MACROS
+#undef SARKI_ACQUIRES
 #undef SARKI_APART
 #undef SARKI_ASLEEP_EVERY_NS
 #undef SARKI_ASSERT
@@ -6940,6 +7053,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_DEFAULT_MIN_BYTES
 #undef SARKI_DEFAULT_PINS
 #undef SARKI_DEFAULT_SHARDS
+#undef SARKI_EXCLUDES
 #undef SARKI_GRANULE
 #undef SARKI_HASH
 #undef SARKI_HINT_PROBES
@@ -6971,8 +7085,10 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_PREVIOUS_FREE
 #undef SARKI_RECHECKS
 #undef SARKI_REJECTIONS
+#undef SARKI_RELEASES
 #undef SARKI_REPORTERS
 #undef SARKI_REPORTER_BYTES
+#undef SARKI_REQUIRES
 #undef SARKI_RESIDENT_WAYS
 #undef SARKI_RETIRE_BATCH
 #undef SARKI_ROOM_PATIENCE
@@ -6989,7 +7105,9 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_STRANGERS
 #undef SARKI_TIMED_HEADER
 #undef SARKI_TOUCHED_HEADER
+#undef SARKI_TRIES
 #undef SARKI_TYPICAL_ENTRY_BYTES
+#undef SARKI_UNANALYSED
 #undef SARKI_WHEEL_WORDS
 #undef SARKI_WIDE
 #undef SARKI_WIDE_DIGIT

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # The rules of writing that a machine can keep. Each rule is a check.
 #
-# usage: tests/lint.sh [SCRATCH]
+# usage: tests/lint.sh [SCRATCH [PART]]
 #   SCRATCH  a folder for the outputs, default build/lint
+#   PART     of names of checks: those alone; default all
 
 cd "$(dirname "$0")/.." || exit 1
 . tests/count.sh
 . tests/warnings.sh
 scratch=${1:-build/lint}
-mkdir -p "$scratch" || exit 1
+check_part=${2-}
+mkdir -p "$scratch" && rm -f "$scratch"/*.o || exit 1
 header=sark_cache.h
 unit=tests/compile/implementation.c
 posix=-D_POSIX_C_SOURCE=200809L
@@ -136,12 +138,49 @@ conditionals_stay_in_their_sections() {
         END { exit bad }' $header
 }
 
+# Each function whose name says that a lock is held says which one, for the analysis of locks.
+locked_functions_name_their_lock() {
+    awk '/^(static|SARKI_HOT|SARKI_COLD) .*_locked\(/ && before !~ /^SARKI_(REQUIRES|ACQUIRES)\(/ {
+             print FILENAME ":" FNR ": " $0; bad = 1
+         }
+         { before = $0 }
+         END { exit bad }' $header
+}
+
+# ---- Warnings -----------------------------------------------------------------------------------
+
+# strict: the strict warning set, as the compiler at hand knows it.
+
+# With how much is inlined, warnings change: compiles_strictly COMPILER LEVEL
+compiles_strictly() {
+    "$1" -std=c11 $posix "$2" $strict -pthread -fno-pie -I. -c $unit -o "$scratch/$1$2.o"
+}
+
+# The same with assertions, and all that a target may lack.
+compiles_strictly_elsewhere() {
+    "$1" -std=gnu11 -O2 $strict -pthread -I. -DSARKI_ASSERTIONS -DSARKI_NO_WIDE \
+        -DSARKI_NO_COUNTER -U__SIZEOF_INT128__ -c $unit -o "$scratch/$1-elsewhere.o"
+}
+
+# With the standard only what is understood changes: reads_strictly COMPILER STANDARD
+reads_strictly() {
+    "$1" -std="$2" $posix $strict -pthread -I. -fsyntax-only $unit
+}
+
+declares_strictly() {
+    "$1" -std="$2" $strict -I. -fsyntax-only tests/compile/consumer.cpp
+}
+
+# Which locks are held where, as the header tells clang.
+locks_are_held() {
+    "$1" -std=gnu11 -Werror -Wthread-safety -pthread -I. -fsyntax-only $unit
+}
+
 # ---- The object ---------------------------------------------------------------------------------
 
 # What a library must not have: other names than its own, state, or calls of an atomics library.
 object_is_clean() {
     object=$scratch/$1$2.o
-    "$1" -std=c11 $posix "$2" -pthread -fno-pie -I. -c $unit -o "$object" || return 1
     {
         nm --defined-only --extern-only "$object" |
             awk '$3 !~ /^sark_cache_/ { print "exported: " $0 }'
@@ -152,10 +191,6 @@ object_is_clean() {
     } >"$object.txt"
     cat "$object.txt"
     [ ! -s "$object.txt" ] && nm --defined-only "$object" | grep -q ' T sark_cache_create$'
-}
-
-compiles_strictly() {
-    "$1" -std="$2" $posix "$3" $(strict_for "$1" c) -pthread -I. -c $unit -o "$scratch/strict.o"
 }
 
 # ---- Analysers ----------------------------------------------------------------------------------
@@ -176,21 +211,31 @@ check "no tabs, no blanks at the end of a line" no_tabs_or_trailing_blanks
 check "nothing left for later" no_unfinished_work
 check "the quick start of manual and README is examples/01_hello.c" quick_start_is_the_example
 check "functions are short" functions_are_short
-tail -n 1 "$check_log"
+[ -n "$check_part" ] || tail -n 1 "$check_log"
 check "each atomic operation gives a reason for its order" orders_have_reasons
 check "atomics stay in their section" atomics_stay_in_their_section
 check "conditional compilation stays in its sections" conditionals_stay_in_their_sections
-for compiler in gcc clang; do
-    for level in -O0 -O2; do
+check "functions ..._locked name their lock" locked_functions_name_their_lock
+for compiler in gcc clang clang-19; do
+    strict=$(strict_for $compiler c)
+    for level in -O0 -O2 -O3 -Os; do
+        check "$compiler $level: no warning" compiles_strictly $compiler $level
         check "$compiler $level: only sark_cache_* exported, no state" \
             object_is_clean $compiler $level
     done
+    check "$compiler: no warning as elsewhere" compiles_strictly_elsewhere $compiler
     for standard in c11 c17 gnu11 gnu17; do
-        for level in -O0 -O2 -O3 -Os; do
-            check "$compiler -std=$standard $level: no warning" \
-                compiles_strictly $compiler $standard $level
-        done
+        check "$compiler -std=$standard: no warning" reads_strictly $compiler $standard
     done
+done
+for compiler in g++ clang++ clang++-19; do
+    strict=$(strict_for $compiler c++)
+    for standard in c++11 c++14 c++17 c++20; do
+        check "$compiler -std=$standard: no warning" declares_strictly $compiler $standard
+    done
+done
+for compiler in clang clang-19; do
+    check "$compiler: locks are held where they are needed" locks_are_held $compiler
 done
 check "cppcheck" cppcheck_is_silent
 check "gcc -fanalyzer" analyser_of_gcc

@@ -8,10 +8,10 @@
 #   BUILD  (environment) a folder for all output, default build
 #   JOBS   (environment) how many are tried at a time, default 2
 #
-# A patch begins with two lines, "What: ..." and "Caught by: PROGRAM [ARGUMENT]"; the program is one
-# of the tests, of the model checker's as relacy/NAME, or of the tests with delays at random as
-# perturbed/NAME. Prints a line for each patch; the last line has the counts. Exit status: 0 all
-# were caught.
+# A patch begins with two lines, "What: ..." and "Caught by: PROGRAM [ARGUMENT...]"; the program is
+# one of the tests, of the model checker's as relacy/NAME, of the tests with delays at random as
+# perturbed/NAME, or a script as NAME.sh. Prints a line for each patch; the last line has the
+# counts. Exit status: 0 all were caught.
 
 cd "$(dirname "$0")/.." || exit 1
 
@@ -38,6 +38,7 @@ built() {
     cp sark_cache.h "$tree"
     patch -s -p1 -d "$tree" <"tests/planted/$1.patch" || return
     case $program in
+        *.sh) echo "$tree/tests/$program"; return ;;
         relacy/*) program=build/$program ;;
         perturbed/*) program=build/gcc-$program sanitizer=perturbed ;;
         *) program=build/gcc-plain/$program ;;
@@ -55,7 +56,7 @@ try() {
         echo "FAIL $patch: it cannot be built ($PLANTED/$patch.log)"
         return
     fi
-    # shellcheck disable=SC2046 # an argument, or none
+    # shellcheck disable=SC2046 # arguments, or none
     timeout $limit_s "$path" $([ "$by" = "$program" ] || echo "${by#* }") \
         >"$PLANTED/$patch.log" 2>&1
     status=$?
