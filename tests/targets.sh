@@ -6,26 +6,43 @@
 #        tests/targets.sh TARGET [SCRATCH]
 #   SCRATCH  a folder for the outputs, default build/targets
 #   SCALE    (environment) percent of the usual lengths, default 100; a twentieth of it is run, and
-#            no less than 5 %
+#            no less than 5 %. Above 100 there are more targets, and each runs all programs,
+#            compiled as users do.
 #
 # Exit status: 0 passed, 1 failed, 77 cannot run here (one line says why).
 
 cd "$(dirname "$0")/.." || exit 1
 . tests/count.sh
 . tests/warnings.sh
-flags='-std=gnu11 -O2 -pthread -I. -Itests'
+flags='-std=gnu11 -pthread -I. -Itests'
+inside_level=-O1 # of programs that have the implementation inside: most of the time goes into these
+[ "${SCALE:-100}" -le 100 ] || inside_level=-O2
 
-# Name, compiler, and what runs its programs where the machine does not.
+# Name, programs, compiler, and what runs the result where the machine does not.
+#   all    all programs
+#   calls  those that call the library from outside; above a scale of 100 all
+#   musl   all, above a scale of 100 only; the name has Debian's word for the architecture, whose C
+#          library is fetched
 list() {
     cat <<'END'
-musl    musl-gcc
-i686    i686-linux-gnu-gcc
-armhf   arm-linux-gnueabihf-gcc  qemu-arm
-armel   arm-linux-gnueabi-gcc    qemu-arm
-aarch64 aarch64-linux-gnu-gcc    qemu-aarch64
-mips    mips-linux-gnu-gcc       qemu-mips
-riscv64 riscv64-linux-gnu-gcc    qemu-riscv64
-s390x   s390x-linux-gnu-gcc      qemu-s390x
+musl       all   musl-gcc
+i686       all   i686-linux-gnu-gcc
+armhf      all   arm-linux-gnueabihf-gcc   qemu-arm
+armel      all   arm-linux-gnueabi-gcc     qemu-arm
+aarch64    all   aarch64-linux-gnu-gcc     qemu-aarch64
+mips       all   mips-linux-gnu-gcc        qemu-mips
+riscv64    all   riscv64-linux-gnu-gcc     qemu-riscv64
+s390x      all   s390x-linux-gnu-gcc       qemu-s390x
+mipsel     calls mipsel-linux-gnu-gcc      qemu-mipsel
+mips64el   calls mips64el-linux-gnuabi64-gcc qemu-mips64el
+powerpc    calls powerpc-linux-gnu-gcc     qemu-ppc
+ppc64      calls powerpc64-linux-gnu-gcc   qemu-ppc64
+ppc64le    calls powerpc64le-linux-gnu-gcc qemu-ppc64le
+musl-i386  musl  i686-linux-gnu-gcc
+musl-armhf musl  arm-linux-gnueabihf-gcc   qemu-arm
+musl-arm64 musl  aarch64-linux-gnu-gcc     qemu-aarch64
+musl-mipsel musl mipsel-linux-gnu-gcc      qemu-mipsel
+musl-s390x musl  s390x-linux-gnu-gcc       qemu-s390x
 END
 }
 
@@ -34,12 +51,38 @@ not_run() {
     exit 77
 }
 
+# Fetches musl for an architecture into a folder: fetch_musl ARCHITECTURE FOLDER
+fetch_musl() {
+    local options=(-q -o "APT::Architecture=$1" -o "APT::Architectures=$1"
+        -o "Dir::State::lists=$2/lists" -o "Dir::State::status=/dev/null" -o "Dir::Cache=$2/cache")
+    mkdir -p "$2/lists/partial" "$2/cache/archives/partial" || return
+    (cd "$2" && apt-get "${options[@]}" update && apt-get "${options[@]}" download musl-dev &&
+        dpkg -x musl-dev_*.deb root) >"$2/log" 2>&1 </dev/null && return
+    rm -rf "$2/root"
+    return 1
+}
+
+# Makes the compiler take a C library that was fetched, as musl-gcc takes that of this machine.
+use_musl() {
+    local architecture=${target#musl-} folder library
+    local specs=/usr/lib/x86_64-linux-musl/musl-gcc.specs
+    folder=$(realpath "$scratch/..")/fetched/$architecture
+    [ -e "$specs" ] || not_run "$specs is missing"
+    [ -d "$folder/root" ] || fetch_musl "$architecture" "$folder" ||
+        not_run "musl cannot be fetched: $(grep -m 1 -E '^[EW]:|not found' "$folder/log")"
+    library=$(basename "$folder"/root/usr/lib/*-linux-musl*)
+    sed -e "s#/usr/\(lib\|include\)/x86_64-linux-musl#$folder/root/usr/\1/$library#g" \
+        -e 's/-dynamic-linker [^ ]*//' $specs >"$scratch/specs"
+    compiler="$compiler -specs $scratch/specs"
+}
+
 # Whether a program can be built and started here.
 starts_here() {
     local command why
-    for command in $compiler $launcher; do
+    for command in ${compiler%% *} $launcher; do
         command -v "$command" >/dev/null || not_run "$command is missing"
     done
+    [ "$programs" != musl ] || use_musl
     echo 'int main(void) { return 0; }' >"$scratch/probe.c"
     # shellcheck disable=SC2086 # no word where there is no launcher
     why=$($compiler -static "$scratch/probe.c" -o "$scratch/probe" 2>&1) &&
@@ -52,14 +95,15 @@ implementation() {
     local object=$scratch/$1.o
     shift
     # shellcheck disable=SC2086 # several words
-    $compiler $flags "$@" -c tests/compile/implementation.c -o "$object"
+    $compiler $flags -O2 "$@" -c tests/compile/implementation.c -o "$object"
 }
 
 # No target may need another library. Read-modify-writes may call libgcc, by names with __sync_.
 calls_no_atomics_library() {
     local nm
     nm=$($compiler -print-prog-name=nm)
-    $nm "$scratch/implementation.o" | grep -q ' T sark_cache_create$' || return 1
+    # D: a descriptor of the function, where the ABI has those
+    $nm "$scratch/implementation.o" | grep -q ' [TD] sark_cache_create$' || return 1
     ! $nm --undefined-only "$scratch/implementation.o" | grep __atomic_
 }
 
@@ -73,14 +117,16 @@ is_small() {
     [ "$text" -gt 0 ] && [ "$text" -le 49152 ]
 }
 
-# What a test is linked with: the implementation, unless it looks inside or replaces a part.
+# How a test is built: with the implementation's object, unless it looks inside or replaces a part.
+# What is inside is static, so that nothing is compiled that the test does not call.
 parts_of() {
     case $1 in
         api_system) ;;
-        api_*) echo "-DSARK_CACHE_IMPLEMENTED $scratch/implementation.o" ;;
+        api_*) echo "-O2 -DSARK_CACHE_IMPLEMENTED $scratch/implementation.o"; return ;;
         model_bytes | model_exhaustive | model_random)
-            echo "-DSARK_CACHE_IMPLEMENTED $scratch/asserting.o" ;;
+            echo "-O2 -DSARK_CACHE_IMPLEMENTED $scratch/asserting.o"; return ;;
     esac
+    echo "$inside_level -DSARK_CACHE_STATIC"
 }
 
 builds() {
@@ -113,17 +159,24 @@ run() {
     fi
 }
 
-# The programs. Left out: *_narrow, since some of the targets are narrow themselves, and
-# model_collide, which repeats model_random with a hash that no target changes.
+# The programs of this target. Left out: *_narrow and *_portable, since the targets are that
+# themselves, and model_collide, which repeats model_random with a hash that no target changes.
 programs() {
-    local source
+    local source name
     for source in tests/unit_*.c tests/api_*.c tests/model_*.c tests/bound_*.c; do
-        case $source in *_narrow.c | *_collide.c) ;; *) basename "$source" .c ;; esac
+        name=$(basename "$source" .c)
+        case $name in *_narrow | *_portable | *_collide) continue ;; esac
+        [ "$programs $inside_level" != 'calls -O1' ] ||
+            [[ $(parts_of "$name") == *IMPLEMENTED* ]] || continue
+        echo "$name"
     done
 }
 
-[ "${1-}" != list ] || { list | awk '{ print $1 }'; exit; }
-read -r target compiler launcher < <(list | grep "^${1:-none} ") ||
+if [ "${1-}" = list ]; then
+    list | awk -v inside=$inside_level '$2 != "musl" || inside == "-O2" { print $1 }'
+    exit
+fi
+read -r target programs compiler launcher < <(list | grep "^${1:-none} ") ||
     { echo "usage: $0 list | TARGET [SCRATCH]" >&2; exit 2; }
 scratch=${2:-build/targets}/$target
 export SARK_TEST_SCALE=$((${SCALE:-100} * 5 / 100))
@@ -133,7 +186,7 @@ rm -rf "$scratch"
 mkdir -p "$scratch/include" || exit 1
 ln -s /usr/include/stb "$scratch/include/stb" # alone: the rest there is for this machine
 starts_here
-strict=$(strict_for "$compiler" c)
+strict=$(strict_for "${compiler%% *}" c)
 # shellcheck disable=SC2086 # several words
 check "$target: no warning" implementation implementation $strict
 check "$target: it calls no atomics library" calls_no_atomics_library
