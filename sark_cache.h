@@ -1290,7 +1290,7 @@ static bool sarki_thread_start(sarki_thread *thread, void *(*body)(void *), void
     sigset_t all, before;
     int errno_before = errno;
     if (pthread_attr_init(&attributes) != 0) return false;
-    pthread_attr_setstacksize(&attributes, 256 * 1024);
+    pthread_attr_setstacksize(&attributes, (size_t)256 * 1024);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     bool started = pthread_create(thread, &attributes, body, argument) == 0;
@@ -4679,7 +4679,7 @@ static sarki_making sarki_making_of(const sark_cache *cache, uint32_t granules)
 {
     uint64_t entries = sarki_entries(cache);
     uint64_t used = sarki_load32_relaxed(&cache->memory.arena.a_used); /* order: R1 */
-    bool is_large = 2 * granules * entries > 3 * used;
+    bool is_large = 2 * entries * granules > 3 * used;
     sarki_making making = {16 * (entries + SARKI_MOVES), SARKI_ROOM_PATIENCE, 0, is_large ? 2 : 8};
     return making;
 }
@@ -6473,7 +6473,7 @@ static sarki_layout sarki_layout_of(const sark_cache_config *config)
                                                    SARKI_REPORTERS));
     layout.lease_spacing = (size_t)lease_spacing;
     /* 1.6 slots an entry; one bucket more, so that rounding never fills the index */
-    layout.bucket_count = (uint32_t)(config->max_entries * 16 / (SARKI_SLOTS * 10) + 2);
+    layout.bucket_count = (uint32_t)(config->max_entries * 16 / ((uint64_t)SARKI_SLOTS * 10) + 2);
     size_t slots = (size_t)layout.shard_count * sarki_wheel_slots(layout.wheel_bits);
     size_t levels = sarki_arena_levels(arena_granules);
     size_t kinds = config->latency_sample_every > 0 ? SARKI_LATENCY_KINDS : 0;

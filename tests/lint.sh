@@ -36,7 +36,7 @@ code_files() {
 
 text_files() {
     code_files
-    find Makefile README.md LICENSE .ci .gitignore -type f
+    find Makefile README.md LICENSE .ci .clang-tidy .gitignore -type f
 }
 
 # ---- Text ---------------------------------------------------------------------------------------
@@ -206,6 +206,17 @@ cppcheck_is_silent() {
         -DCLOCK_MONOTONIC_COARSE=6 -DATOMIC_LLONG_LOCK_FREE=2 -I. $unit
 }
 
+# As .clang-tidy says.
+clang_tidy_is_silent() {
+    clang-tidy-19 --quiet $unit -- -std=gnu11 -pthread -I.
+}
+
+# The scripts: at least warnings, as notes are mostly about words that are split on purpose.
+shellcheck_is_silent() {
+    find . -path ./build -prune -o -type f -name '*.sh' -exec \
+        shellcheck --shell=bash --severity=warning --external-sources .ci/run {} +
+}
+
 check "at most 100 columns" columns_fit
 check "no tabs, no blanks at the end of a line" no_tabs_or_trailing_blanks
 check "nothing left for later" no_unfinished_work
@@ -239,4 +250,6 @@ for compiler in clang clang-19; do
 done
 check "cppcheck" cppcheck_is_silent
 check "gcc -fanalyzer" analyser_of_gcc
+check "clang-tidy" clang_tidy_is_silent
+check "shellcheck" shellcheck_is_silent
 summary

@@ -69,7 +69,7 @@ programs_of() {
 
 # The programs of a variant: add_variant CC SAN PERCENT, the last as a share of the scale
 add_variant() {
-    local variant percent=$(($3 * scale / 100)) limit name program how launcher= programs
+    local variant percent=$(($3 * scale / 100)) limit name program how launcher='' programs
     variant=$(basename "$1")-$2
     mapfile -t programs < <(programs_of "$2")
     [ "$percent" -gt 0 ] || percent=1
