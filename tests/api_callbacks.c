@@ -397,6 +397,74 @@ TEST(a_callback_that_sets_while_the_cache_ends)
     CHECK(mine->deepest == 1 && mine->depth == 0);
 }
 
+/* A callback that stores something of the same size for each entry that left. */
+typedef struct refiller {
+    sark_cache *cache;
+    bool refills;
+    uint32_t stored;
+    size_t reports;
+} refiller;
+
+static void refill(void *context, const void *key, size_t key_bytes, const void *value,
+                   size_t value_bytes, sark_cache_cause cause)
+{
+    static const char same[1000];
+    refiller *mine = context;
+    (void)key, (void)key_bytes, (void)value;
+    mine->reports++;
+    if (!mine->refills || cause != SARK_CACHE_EVICTED) return;
+    uint32_t next = 1000000 + mine->stored;
+    mine->stored += sark_cache_set(mine->cache, &next, sizeof next, same, value_bytes, 0) ==
+                    SARK_CACHE_OK;
+}
+
+/* So an insert that needs the memory of several entries never gets it: it gives up. */
+TEST(a_callback_that_takes_what_is_freed)
+{
+    static const char value[8000];
+    refiller mine = {NULL, false, 0, 0};
+    sark_cache_config config = support_config(100);
+    config.max_bytes = 64 << 10;
+    config.shard_count = 1;
+    config.on_remove = refill;
+    config.on_remove_context = &mine;
+    mine.cache = support_create(&config);
+    REQUIRE(mine.cache != NULL);
+    for (uint32_t key = 0; key < 100; key++, mine.stored++)
+        CHECK(sark_cache_set(mine.cache, &key, sizeof key, value, 1000, 0) == SARK_CACHE_OK);
+    CHECK(sark_cache_size(mine.cache) < 60);
+    mine.refills = true;
+    CHECK(sark_cache_set(mine.cache, "large", 5, value, sizeof value, 0) == SARK_CACHE_BUSY);
+    CHECK(mine.stored > 1000 && mine.reports + sark_cache_size(mine.cache) == mine.stored);
+    CHECK(metrics_of(mine.cache).rejected_busy > 0 && holds(mine.cache));
+    mine.refills = false;
+    CHECK(sark_cache_set(mine.cache, "large", 5, value, sizeof value, 0) == SARK_CACHE_OK);
+    FINISH(mine.cache);
+    CHECK(mine.reports == mine.stored + 1);
+}
+
+static void act_pin_at_the_end(caller *mine, const support_removal *removal)
+{
+    sark_cache_pinned pinned;
+    memset(&pinned, 0xA5, sizeof pinned);
+    if (removal->cause != SARK_CACHE_DESTROYED) return;
+    sark_cache_status status = sark_cache_pin(mine->cache, "last", 4, &pinned);
+    CHECK(status == SARK_CACHE_NO_PIN && pinned.value == NULL);
+    mine->stored++;
+}
+
+/* Nothing can be pinned any more while the cache ends. */
+TEST(a_callback_that_pins_while_the_cache_ends)
+{
+    caller *mine = caller_new(100, 1, 100, act_pin_at_the_end);
+    REQUIRE(mine->cache != NULL);
+    for (uint32_t key = 0; key < 90; key++) /* more than leave before the first is reported */
+        CHECK(sark_cache_set(mine->cache, &key, sizeof key, "v", 1, 0) == SARK_CACHE_OK);
+    CHECK(put(mine->cache, "last", "v", 0) == SARK_CACHE_OK);
+    CHECK(sark_cache_destroy(mine->cache) == SARK_CACHE_OK);
+    CHECK(mine->stored == 91 && mine->record.count == 91);
+}
+
 static void act_touch_and_take(caller *mine, const support_removal *removal)
 {
     char bytes[8];
@@ -626,6 +694,8 @@ int main(void)
     RUN(a_callback_that_visits_and_pins);
     RUN(a_callback_that_destroys);
     RUN(a_callback_that_sets_while_the_cache_ends);
+    RUN(a_callback_that_takes_what_is_freed);
+    RUN(a_callback_that_pins_while_the_cache_ends);
     RUN(a_callback_that_touches_replaces_adds_and_takes);
     RUN(a_second_cache_behind_the_first);
     RUN(a_callback_that_inserts_where_memory_is_short);

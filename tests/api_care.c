@@ -273,7 +273,8 @@ TEST(check_finds_what_is_broken)
     CHECK(strlen(report) > 4);
     CHECK(!sark_cache_check(cache, cut, 5));
     CHECK(cut[4] == 0 && memcmp(cut, report, 4) == 0 && cut[5] == '#');
-    CHECK(!sark_cache_check(cache, NULL, 0));
+    CHECK(!sark_cache_check(cache, NULL, 0) && !sark_cache_check(cache, cut + 6, 0));
+    CHECK(cut[6] == '#');
     key[0] = 'a';
     FINISH(cache);
 }

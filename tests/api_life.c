@@ -166,6 +166,8 @@ static const bad_row bad_rows[] = {
     {"lease_count", SARK_CACHE_BAD_LEASE_COUNT, {.max_entries = 9, .lease_count = UINT32_MAX}},
     {"pin_count", SARK_CACHE_BAD_PIN_COUNT, {.max_entries = 9, .pin_count = 1025}},
     {"pin_count", SARK_CACHE_BAD_PIN_COUNT, {.max_entries = 9, .pin_count = UINT32_MAX}},
+    {"reserved", SARK_CACHE_BAD_RESERVED, {.max_entries = 9, .reserved = {1}}},
+    {"reserved", SARK_CACHE_BAD_RESERVED, {.max_entries = 9, .reserved = {[7] = UINT64_MAX}}},
 };
 
 static sark_cache *no_cache(void)
@@ -243,13 +245,18 @@ TEST(limits_themselves_are_in_range)
     }
 }
 
+TEST(the_version_is_that_of_the_header)
+{
+    CHECK(sark_cache_version() == SARK_CACHE_VERSION);
+}
+
 TEST(every_status_has_a_text)
 {
-    for (int code = SARK_CACHE_BAD_ALLOCATOR; code <= SARK_CACHE_EXISTS; code++) {
+    for (int code = SARK_CACHE_OVERFLOW; code <= SARK_CACHE_EXISTS; code++) {
         const char *text = sark_cache_status_text((sark_cache_status)code);
         REQUIRE(text != NULL);
         CHECK(strlen(text) > 1);
-        for (int other = SARK_CACHE_BAD_ALLOCATOR; other < code; other++)
+        for (int other = SARK_CACHE_OVERFLOW; other < code; other++)
             CHECK(strcmp(text, sark_cache_status_text((sark_cache_status)other)) != 0);
     }
     CHECK(sark_cache_status_text((sark_cache_status)3) != NULL);
@@ -665,6 +672,7 @@ int main(void)
     RUN(a_bad_field_is_refused_in_a_buffer_too);
     RUN(more_entries_than_a_buffer_can_hold);
     RUN(limits_themselves_are_in_range);
+    RUN(the_version_is_that_of_the_header);
     RUN(every_status_has_a_text);
     RUN(the_allocator_is_called_once);
     RUN(an_allocator_that_fails);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,10 +21,16 @@ static struct {
     bool narrow_time;          /* as where time_t has 32 bits */
     int boot_works;            /* the clock since boot fails after each so many times; 0: never */
     _Atomic(int) boot_reads;
+    bool awake_fails;          /* CLOCK_MONOTONIC alone */
+    bool naps_end;             /* at once */
     int64_t fine_ns, tick_ns;
     int64_t asleep_ns;         /* that the clock of the time since boot is ahead */
     int64_t lag_ns;            /* of the coarse clock, beyond that; some kernels let it */
     bool open_fails, thread_fails, calloc_fails;
+    bool thread_attributes_fail, condition_attributes_fail, condition_clock_fails;
+    long processors;
+    bool no_counter;           /* the processor does not say what its counter is like */
+    bool counter_varies;       /* it says that it is not invariant */
     int read_error;            /* errno of each read; 0: it works */
     size_t read_most;          /* bytes that one read gives at most */
     int interruptions;         /* so many reads are interrupted first */
@@ -45,6 +52,7 @@ static int fake_clock_gettime(clockid_t clock, struct timespec *time)
     if (clock == CLOCK_BOOTTIME && fake.boot_works &&
         atomic_fetch_add(&fake.boot_reads, 1) % (fake.boot_works + 1) == fake.boot_works)
         return fake_fails(EOVERFLOW);
+    if (fake.awake_fails && clock == CLOCK_MONOTONIC) return fake_fails(EINVAL);
     if (fake.real_clock) return clock_gettime(clock, time);
     int64_t now_ns = fake.fine_ns;
     if (!fine) now_ns -= now_ns % fake.tick_ns + fake.lag_ns;
@@ -129,6 +137,45 @@ static int fake_cond_destroy(pthread_cond_t *condition)
     return pthread_cond_destroy(condition);
 }
 
+static int fake_attr_init(pthread_attr_t *attributes)
+{
+    return fake.thread_attributes_fail ? ENOMEM : pthread_attr_init(attributes);
+}
+
+static int fake_condattr_init(pthread_condattr_t *attributes)
+{
+    return fake.condition_attributes_fail ? ENOMEM : pthread_condattr_init(attributes);
+}
+
+static int fake_condattr_setclock(pthread_condattr_t *attributes, clockid_t clock)
+{
+    return fake.condition_clock_fails ? EINVAL : pthread_condattr_setclock(attributes, clock);
+}
+
+static long fake_sysconf(int name)
+{
+    return name == _SC_NPROCESSORS_ONLN ? fake.processors : sysconf(name);
+}
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+
+static int fake_cpuid(unsigned leaf, unsigned *eax, unsigned *ebx, unsigned *ecx, unsigned *edx)
+{
+    if (fake.no_counter) return 0;
+    if (!__get_cpuid(leaf, eax, ebx, ecx, edx)) return 0;
+    if (fake.counter_varies) *edx &= ~(1u << 8);
+    return 1;
+}
+
+#define __get_cpuid(leaf, eax, ebx, ecx, edx) fake_cpuid((leaf), (eax), (ebx), (ecx), (edx))
+#endif
+
+static int fake_nanosleep(const struct timespec *nap, struct timespec *left)
+{
+    return fake.naps_end ? sched_yield() : nanosleep(nap, left);
+}
+
 static void *fake_calloc(size_t count, size_t bytes)
 {
     if (!fake.calloc_fails) return calloc(count, bytes);
@@ -147,6 +194,11 @@ static void *fake_calloc(size_t count, size_t bytes)
 #define pthread_mutex_destroy(mutex) fake_mutex_destroy(mutex)
 #define pthread_cond_init(condition, attributes) fake_cond_init((condition), (attributes))
 #define pthread_cond_destroy(condition) fake_cond_destroy(condition)
+#define pthread_attr_init(attributes) fake_attr_init(attributes)
+#define pthread_condattr_init(attributes) fake_condattr_init(attributes)
+#define pthread_condattr_setclock(attributes, clock) fake_condattr_setclock((attributes), (clock))
+#define sysconf(name) fake_sysconf(name)
+#define nanosleep(nap, left) fake_nanosleep((nap), (left))
 #define calloc(count, bytes) fake_calloc((count), (bytes))
 
 #define SARK_CACHE_IMPLEMENTATION
@@ -162,6 +214,7 @@ static void fake_reset(void)
     fake.tick_ns = 4000000;
     fake.read_most = SIZE_MAX;
     fake.mutexes_left = fake.conditions_left = -1;
+    fake.processors = 2;
 }
 
 static void pass_ns(int64_t ns) { fake.fine_ns += ns; }
@@ -301,6 +354,71 @@ TEST(each_mutex_and_condition_fails_once)
     CHECK(create_gives(&config, SARK_CACHE_OK));
 }
 
+TEST(attributes_that_fail)
+{
+    fake_reset();
+    sark_cache_config config = counted_config();
+    fake.condition_attributes_fail = true;
+    CHECK(create_gives(&config, SARK_CACHE_SYSTEM_ERROR));
+    fake.condition_attributes_fail = false;
+    fake.condition_clock_fails = true;
+    CHECK(create_gives(&config, SARK_CACHE_SYSTEM_ERROR));
+    fake.condition_clock_fails = false;
+    fake.thread_attributes_fail = true;
+    config.cleanup_interval_ms = 1000;
+    CHECK(create_gives(&config, SARK_CACHE_OK));
+    sark_cache *cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    CHECK(metrics_of(cache).cleanup_thread_wanted && !metrics_of(cache).cleanup_thread_running);
+    FINISH(cache);
+}
+
+/* ---- The processors ------------------------------------------------------------------------- */
+
+/* The default number of shards goes by the processors that are online; where that cannot be told,
+   or is not to be believed, they count as one. */
+TEST(processors_decide_the_shards)
+{
+    static const struct {
+        long processors;
+        uint32_t shards;
+    } rows[] = {{1, 4}, {2, 8}, {3, 8}, {4, 16}, {400, 16},
+                {65535, 16}, {65536, 4}, {0, 4}, {-1, 4}};
+    for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
+        fake_reset();
+        fake.processors = rows[row].processors;
+        sark_cache_config config = {.max_bytes = 64 << 20};
+        sark_cache *cache = support_create(&config);
+        REQUIRE(cache != NULL);
+        CHECK(sark_cache_get_config(cache, &config) == SARK_CACHE_OK);
+        CHECK(config.shard_count == rows[row].shards);
+        FINISH(cache);
+    }
+}
+
+/* Without a counter that is invariant the order is a count of accesses, and as exact. */
+TEST(no_counter_of_the_processor)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    for (int varies = 0; varies < 2; varies++) {
+        fake_reset();
+        fake.no_counter = !varies;
+        fake.counter_varies = varies;
+        sark_cache_config config = counted_config();
+        config.max_entries = 3;
+        config.shard_count = 2;
+        sark_cache *cache = support_create(&config);
+        REQUIRE(cache != NULL && metrics_of(cache).stamp_resolution_ps == 0);
+        CHECK(put(cache, "a", "1", 0) == SARK_CACHE_OK && put(cache, "b", "2", 0) == SARK_CACHE_OK);
+        CHECK(put(cache, "c", "3", 0) == SARK_CACHE_OK && get_is(cache, "a", "1"));
+        CHECK(put(cache, "d", "4", 0) == SARK_CACHE_OK && peek_is(cache, "b", NULL));
+        CHECK(put(cache, "e", "5", 0) == SARK_CACHE_OK && peek_is(cache, "c", NULL));
+        CHECK(peek_is(cache, "a", "1") && peek_is(cache, "d", "4") && peek_is(cache, "e", "5"));
+        FINISH(cache);
+    }
+#endif
+}
+
 TEST(no_memory)
 {
     fake_reset();
@@ -401,6 +519,87 @@ TEST(cleanups_that_cannot_be_timed)
         CHECK(metrics.cleanup_last_us < 30000000 && metrics.cleanup_total_us < 30000000);
         FINISH(cache);
     }
+}
+
+/* The clock without the time asleep fails alone: how long that was cannot be told, so entries with
+   a deadline are misses until it can. */
+TEST(the_clock_of_the_time_awake_fails)
+{
+    fake_reset();
+    sark_cache_config config = counted_config();
+    sark_cache *cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    CHECK(put(cache, "ttl", "v", 1000) == SARK_CACHE_OK && put(cache, "none", "v", 0) == 0);
+    CHECK(get_is(cache, "ttl", "v"));
+    fake.awake_fails = true;
+    pass_ns(20000000);
+    CHECK(get_is(cache, "ttl", NULL) && get_is(cache, "none", "v"));
+    CHECK(put(cache, "k", "v", 50) == SARK_CACHE_OK && ttl_of(cache, "k") == 50);
+    CHECK(holds(cache));
+    fake.awake_fails = false;
+    CHECK(get_is(cache, "ttl", "v") && get_is(cache, "k", "v"));
+    FINISH(cache);
+}
+
+static _Atomic(bool) is_reporting, may_return;
+
+static void report_slowly(void *context, const void *key, size_t key_bytes, const void *value,
+                          size_t value_bytes, sark_cache_cause cause)
+{
+    (void)context, (void)key, (void)key_bytes, (void)value, (void)value_bytes, (void)cause;
+    is_reporting = true;
+    while (!may_return) sched_yield();
+}
+
+static void *clear_all(void *context)
+{
+    sark_cache_clear(context);
+    return NULL;
+}
+
+/* An insert needs memory that a callback under way holds for long: in the end it gives up. Here its
+   waits are over at once. */
+TEST(memory_that_does_not_come_back)
+{
+    static const char value[40000];
+    fake_reset();
+    fake.awake_fails = fake.naps_end = true;
+    is_reporting = may_return = false;
+    sark_cache_config config = {.max_entries = 10, .max_bytes = 64 << 10};
+    config.on_remove = report_slowly;
+    sark_cache *cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    CHECK(sark_cache_set(cache, "k", 1, value, sizeof value, 0) == SARK_CACHE_OK);
+    pthread_t thread;
+    REQUIRE((pthread_create)(&thread, NULL, clear_all, cache) == 0);
+    while (!is_reporting) sched_yield();
+    CHECK(sark_cache_set(cache, "k", 1, value, sizeof value, 0) == SARK_CACHE_BUSY);
+    CHECK(put(cache, "small", "v", 0) == SARK_CACHE_OK);
+    may_return = true;
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(sark_cache_set(cache, "k", 1, value, sizeof value, 0) == SARK_CACHE_OK);
+    CHECK(get_is(cache, "small", "v"));
+    FINISH(cache);
+}
+
+/* With a touch interval each entry has room for a deadline. Where the clock fails, those that have
+   none are served nevertheless, and each hit is a touch. */
+TEST(a_touch_interval_without_a_clock)
+{
+    fake_reset();
+    sark_cache_config config = counted_config();
+    config.max_entries = 2;
+    config.touch_interval_ms = 1000;
+    sark_cache *cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    CHECK(put(cache, "a", "1", 0) == SARK_CACHE_OK && put(cache, "b", "2", 0) == SARK_CACHE_OK);
+    CHECK(get_is(cache, "a", "1")); /* within the interval */
+    CHECK(put(cache, "c", "3", 0) == SARK_CACHE_OK && peek_is(cache, "a", NULL));
+    fake.coarse_fails = true;
+    CHECK(get_is(cache, "b", "2"));
+    CHECK(put(cache, "d", "4", 0) == SARK_CACHE_OK);
+    CHECK(peek_is(cache, "b", "2") && peek_is(cache, "c", NULL));
+    FINISH(cache);
 }
 
 /* Set by the precise clock, read by the coarse one: never early, at most a tick late. */
@@ -678,11 +877,17 @@ int main(void)
     RUN(no_thread_for_the_cleanup);
     RUN(a_thread_for_the_cleanup);
     RUN(each_mutex_and_condition_fails_once);
+    RUN(attributes_that_fail);
+    RUN(processors_decide_the_shards);
+    RUN(no_counter_of_the_processor);
     RUN(no_memory);
     RUN(no_clock_at_creation);
     RUN(clocks_that_fail);
     RUN(the_cleanup_thread_without_a_clock);
     RUN(cleanups_that_cannot_be_timed);
+    RUN(the_clock_of_the_time_awake_fails);
+    RUN(memory_that_does_not_come_back);
+    RUN(a_touch_interval_without_a_clock);
     RUN(never_early_and_a_tick_late_at_most);
     RUN(ttls_across_the_marks_of_clocks);
     RUN(seconds_that_pass_31_bits);

@@ -192,23 +192,23 @@ TEST(pins_stay_out)
 
 typedef struct inside {
     sark_cache *cache;
-    int removals, status;
+    int removals, fork_at, status;
 } inside;
 
-/* Forks at the second removal; the child goes on with the call that is under way. */
+/* Forks at one of the removals; the child goes on with the call that is under way. */
 static void fork_inside(void *context, const void *key, size_t key_bytes, const void *value,
                         size_t value_bytes, sark_cache_cause cause)
 {
     inside *mine = context;
     (void)key, (void)key_bytes, (void)value, (void)value_bytes, (void)cause;
-    if (++mine->removals != 2) return;
+    if (++mine->removals != mine->fork_at) return;
     sark_cache_fork_prepare(mine->cache);
     mine->status = (int)fork();
     if (mine->status == 0) sark_cache_fork_child(mine->cache);
     else sark_cache_fork_parent(mine->cache);
 }
 
-TEST(fork_inside_a_callback)
+static void fork_inside_at(int removal)
 {
     static inside mine;
     sark_cache_config config = support_config(100);
@@ -216,7 +216,7 @@ TEST(fork_inside_a_callback)
     config.on_remove_context = &mine;
     sark_cache *cache = support_create(&config);
     REQUIRE(cache != NULL);
-    mine = (inside){cache, 0, -1};
+    mine = (inside){cache, 0, removal, -1};
     for (uint32_t key = 0; key < 50; key++)
         CHECK(sark_cache_set(cache, &key, sizeof key, "value", 5, 0) == SARK_CACHE_OK);
     CHECK(sark_cache_clear(cache) == 50 && mine.removals == 50);
@@ -229,6 +229,13 @@ TEST(fork_inside_a_callback)
     CHECK(holds && status == SARK_CACHE_OK && mine.status > 0);
     int ended = -1;
     CHECK(waitpid((pid_t)mine.status, &ended, 0) == mine.status && ended == 0);
+}
+
+/* While others wait to be reported, and while none does. */
+TEST(fork_inside_a_callback)
+{
+    fork_inside_at(2);
+    fork_inside_at(50);
 }
 
 TEST(null_is_nothing)

@@ -301,7 +301,19 @@ TEST(every_slot_in_use)
             CHECK(found_right(key) && found_right(key - 200));
         }
         CHECK(is_sound() && all_found_right());
+        for (uint32_t b = 0; b < 20; b++) /* every bucket leads on, as if others were longer */
+            sarki_add32_relaxed(&tested.index.buckets[b].a_overflow, 1);
+        sarki_spot spot;
+        CHECK(!sarki_index_spot(&tested.index, 0, UINT32_MAX, &spot));
+        for (uint32_t b = 0; b < 20; b++)
+            sarki_sub32_relaxed(&tested.index.buckets[b].a_overflow, 1);
         remove_all();
+        for (uint32_t b = 0; b < 20; b++)
+            sarki_store32_relaxed(&tested.index.buckets[b].a_overflow, 1);
+        for (uint32_t key = 0; key < 300; key++)
+            CHECK(sarki_index_absent(&tested.index, &tested.queries[key]));
+        for (uint32_t b = 0; b < 20; b++)
+            sarki_store32_relaxed(&tested.index.buckets[b].a_overflow, 0);
         for (uint32_t key = 0; key < 300; key++)
             CHECK(sarki_index_absent(&tested.index, &tested.queries[key]));
     }

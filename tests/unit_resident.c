@@ -3,6 +3,15 @@
 
    unit_resident */
 
+#include <stddef.h>
+#include <stdint.h>
+
+/* Keys that differ in this bit alone have the same hash. */
+#define TWIN ((uint32_t)1 << 31)
+
+static uint64_t twin_hash(const void *secret, const void *key, size_t key_bytes);
+#define SARKI_HASH(secret, key, key_bytes) twin_hash((secret), (key), (key_bytes))
+
 /* One thread stands for several here: who touched an entry last does not matter. */
 #define SARKI_HOT_UNITS ((uint64_t)1 << 40)
 #define SARKI_YOUNG_UNITS ((uint64_t)1 << 41)
@@ -15,6 +24,15 @@
 #include "support.h"
 
 static sark_cache *cache;
+
+static uint64_t twin_hash(const void *secret, const void *key, size_t key_bytes)
+{
+    uint32_t number;
+    if (key_bytes != sizeof number) return sarki_hash(secret, key, key_bytes);
+    memcpy(&number, key, sizeof number);
+    number &= ~TWIN;
+    return sarki_hash(secret, &number, sizeof number);
+}
 
 static void create(void)
 {
@@ -231,6 +249,78 @@ TEST(uses_tell_words_apart)
     FINISH(cache);
 }
 
+/* A lookup that takes the word of one entry, and then finds another key in it, goes on by a lease
+   and gives the word back as it was. */
+TEST(another_key_with_the_same_tag)
+{
+    create();
+    insert(1);
+    insert(TWIN | 1);
+    hit(1);
+    uint64_t word = sarki_load64_relaxed(word_of(ref_of(1)));
+    CHECK(is_resident(1) && ref_of(TWIN | 1) != ref_of(1));
+    pass(SARKI_HOT_UNITS); /* so that it does not become resident itself */
+    hit(TWIN | 1);
+    CHECK(!is_resident(TWIN | 1) && sarki_load64_relaxed(word_of(ref_of(1))) == word);
+    CHECK(metrics_of(cache).leases_in_use == 0);
+    hit(1);
+    CHECK(sarki_load64_relaxed(word_of(ref_of(1))) == word + SARKI_WORD_USE);
+    FINISH(cache);
+}
+
+/* An entry moves while a hit by a word is under way: the copy counts as touched now, and the block
+   stays until the word is free. */
+TEST(busy_while_its_entry_moves)
+{
+    create();
+    insert(1);
+    insert(2);
+    hit(1);
+    uint32_t ref = ref_of(1), key = 1;
+    sarki_spot spot;
+    sarki_query query = sarki_query_of(cache, &key, sizeof key);
+    uint64_t word = sarki_resident_claim(home(), ref), now = sarki_stamp_now(&cache->stamps);
+    uint32_t to = sarki_memory_take(cache, sarki_entry_size(sarki_entry_of(cache, ref)), true);
+    REQUIRE(word != 0 && to != 0);
+    sarki_shard_lock(cache->shards);
+    CHECK(sarki_index_find_locked(&cache->index, cache->region, &query, &spot) == ref);
+    sarki_moving_copy(cache, ref, to);
+    sarki_moving_swap_locked(cache, cache->shards, spot, ref, to);
+    sarki_shard_unlock(cache->shards);
+    CHECK(ref_of(1) == to && sarki_stamp_key(stamp_of(1)) > now);
+    sarki_retired_collect(cache);
+    CHECK(cache->shards->retired.top == ref);
+    sarki_store64_release(word_of(ref), word);
+    sarki_retired_collect(cache);
+    CHECK(cache->shards->retired.count == 0);
+    hit(1);
+    FINISH(cache);
+}
+
+/* In a child process no hit is under way: what was busy keeps its entry, which is marked. */
+TEST(words_after_a_fork)
+{
+    create();
+    insert(1);
+    hit(1);
+    uint32_t ref = ref_of(1);
+    sarki_a64 *a_word = word_of(ref);
+    uint64_t word = sarki_load64_relaxed(a_word);
+    sarki_fork_word(&cache->leases, a_word);
+    CHECK(sarki_load64_relaxed(a_word) == word);
+    for (uint32_t state = SARKI_WORD_BUSY; state <= SARKI_WORD_TAKEN; state += 2) {
+        sarki_and64_seq_cst(&sarki_entry_of(cache, ref)->a_stamp, ~SARKI_MARKED);
+        sarki_store64_relaxed(a_word, sarki_word_of(word, ref, state));
+        sarki_fork_word(&cache->leases, a_word);
+        CHECK(sarki_load64_relaxed(a_word) == word && (stamp_of(1) & SARKI_MARKED) != 0);
+    }
+    sarki_store64_relaxed(a_word, sarki_word_of(word, 0, SARKI_WORD_EMPTY));
+    sarki_fork_word(&cache->leases, a_word);
+    CHECK(sarki_load64_relaxed(a_word) == sarki_word_of(word, 0, SARKI_WORD_EMPTY));
+    sarki_store64_relaxed(a_word, word);
+    FINISH(cache);
+}
+
 int main(void)
 {
     if (!SUPPORT_LOCK_FREE) {
@@ -245,5 +335,8 @@ int main(void)
     RUN(busy_words_protect);
     RUN(taken_words_protect);
     RUN(uses_tell_words_apart);
+    RUN(another_key_with_the_same_tag);
+    RUN(busy_while_its_entry_moves);
+    RUN(words_after_a_fork);
     return test_summary();
 }

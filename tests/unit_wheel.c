@@ -300,6 +300,28 @@ TEST(pending_entries_are_taken)
     }
 }
 
+/* Which entries are the lowest, and that there is one, while slots are looked into. */
+TEST(the_lowest)
+{
+    sarki_slot slot;
+    rig_create(6, 0);
+    CHECK(!sarki_wheel_is_lowest(&tested.wheel, 1) && sarki_wheel_any(&tested.wheel) == 0);
+    insert(1, 4096);
+    CHECK(sarki_wheel_is_lowest(&tested.wheel, 1) && sarki_wheel_any(&tested.wheel) == 1);
+    insert(2, 1 << 20);
+    CHECK(sarki_wheel_is_lowest(&tested.wheel, 1) && !sarki_wheel_is_lowest(&tested.wheel, 2));
+    insert(3, 4096); /* beside the first: neither is alone */
+    CHECK(!sarki_wheel_is_lowest(&tested.wheel, 1) && !sarki_wheel_is_lowest(&tested.wheel, 3));
+    REQUIRE(sarki_wheel_lowest(&tested.wheel, &slot));
+    sarki_wheel_open(&tested.wheel, &slot);
+    CHECK(sarki_wheel_any(&tested.wheel) == 1);
+    CHECK(!sarki_wheel_is_lowest(&tested.wheel, 1) && !sarki_wheel_is_lowest(&tested.wheel, 2));
+    take_out(1);
+    CHECK(sarki_wheel_any(&tested.wheel) == 3);
+    take_out(3);
+    CHECK(sarki_wheel_any(&tested.wheel) == 2 && sarki_wheel_is_lowest(&tested.wheel, 2));
+}
+
 /* A key inserted while entries are pending, at floor itself, is found first. */
 TEST(inserts_while_pending)
 {
@@ -400,6 +422,7 @@ int main(int argc, char **argv)
     RUN(keys_below_floor_count_as_floor);
     RUN(restarts);
     RUN(pending_entries_are_taken);
+    RUN(the_lowest);
     RUN(inserts_while_pending);
     return test_summary();
 }

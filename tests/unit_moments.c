@@ -1,0 +1,308 @@
+/* Moments that only other threads bring about, or a clock that jumps, and that are too rare to wait
+   for (>>evict, >>moving, >>room, >>writing of sark_cache.h): set by hand, white box. */
+
+#define SARKI_ASSERTIONS
+#define SARKI_KEEP_MACROS
+#define SARK_CACHE_IMPLEMENTATION
+#include "sark_cache.h"
+#include "test.h"
+#include "support.h"
+#include "threads.h"
+
+static sark_cache *cache;
+
+/* One shard, so that it is known which one holds a key. */
+static void create(uint64_t max_entries, bool has_callback)
+{
+    sark_cache_config config = support_config(max_entries);
+    config.shard_count = 1;
+    config.max_bytes = 256 << 10;
+    if (!has_callback) config.on_remove = NULL;
+    cache = support_create(&config);
+    if (!cache) exit(1);
+}
+
+static sarki_query query_of(const char *key) { return sarki_query_of(cache, key, strlen(key)); }
+
+static uint32_t find(const char *key, sarki_spot *spot)
+{
+    sarki_query query = query_of(key);
+    return sarki_index_find_locked(&cache->index, cache->region, &query, spot);
+}
+
+static uint32_t ref_of(const char *key)
+{
+    sarki_spot spot;
+    return find(key, &spot);
+}
+
+/* ---- Victims --------------------------------------------------------------------------------- */
+
+/* While somebody makes room, a spare block stays where it is, and nothing is evicted for it. */
+TEST(no_spare_in_the_turn_of_another)
+{
+    create(100, false);
+    for (uint32_t key = 0; key < 100 + SARKI_RETIRE_BATCH; key++)
+        CHECK(sark_cache_set(cache, &key, sizeof key, "value", 5, 0) == SARK_CACHE_OK);
+    uint32_t granules = sarki_load32_relaxed(&cache->a_spare_granules[0]);
+    sarki_frame frame = {{0, 0}};
+    uint64_t start = SARKI_NONE;
+    REQUIRE(granules > 0);
+    sarki_turn_set(cache, true);
+    CHECK(sarki_evict_for_spare(cache, granules, &start, &frame) == 0);
+    CHECK(sark_cache_size(cache) == 100);
+    sarki_turn_set(cache, false);
+    uint32_t spare = sarki_evict_for_spare(cache, granules, &start, &frame);
+    CHECK(spare != 0 && sark_cache_size(cache) == 99);
+    sarki_memory_give_back(cache, spare);
+    sarki_places_give_back(cache, 1);
+    FINISH(cache);
+}
+
+/* A search turns to another shard where the bound has risen meanwhile, but not for ever. */
+TEST(a_search_that_missed_often_waits)
+{
+    create(100, false);
+    CHECK(put(cache, "k", "value", 0) == SARK_CACHE_OK);
+    sarki_pick pick = sarki_search_pick(cache);
+    REQUIRE(pick.shard == cache->shards);
+    pick.lowest -= SARKI_STAMP_STEP; /* as it was read before */
+    sarki_shard_lock(pick.shard);
+    uint32_t missed = 0;
+    while (missed < SARKI_MISSES) {
+        uint32_t before = missed;
+        CHECK(!sarki_search_lock(cache, &pick, &missed) && missed == before + 1);
+    }
+    sarki_shard_unlock(pick.shard);
+    CHECK(sarki_search_lock(cache, &pick, &missed) && missed == SARKI_MISSES);
+    CHECK(!sarki_try_lock(&pick.shard->mutex));
+    sarki_shard_unlock(pick.shard);
+    FINISH(cache);
+}
+
+/* ---- Deadlines ------------------------------------------------------------------------------- */
+
+/* A deadline that the floor of the order of expiry has passed by the time that it is linked. If the
+   clock has passed the floor too, the floor serves; if it fails or went back, the order starts
+   anew. */
+TEST(a_deadline_below_the_floor)
+{
+    enum { PASSED, FAILS, WENT_BACK };
+    for (int clock = PASSED; clock <= WENT_BACK; clock++) {
+        create(100, true);
+        sarki_shard *shard = cache->shards;
+        int64_t begin = *support_time(), floor = begin + 500;
+        CHECK(put(cache, "k", "value", 1000) == SARK_CACHE_OK);
+        CHECK(put(cache, "other", "value", 2000) == SARK_CACHE_OK);
+        sarki_wheel_restart(&shard->expiry, (uint64_t)floor);
+        *support_time() = clock == PASSED ? floor + 100 : clock == FAILS ? -1 : begin;
+        sarki_shard_lock(shard);
+        sarki_touch_locked(cache, shard, ref_of("k"), floor - 50);
+        sarki_shard_unlock(shard);
+        int64_t deadline = sarki_entry_deadline(sarki_entry_of(cache, ref_of("k")));
+        CHECK(deadline == (clock == PASSED ? floor : floor - 50));
+        CHECK(shard->expiry.floor == (uint64_t)deadline && holds(cache));
+        *support_time() = floor - 51;
+        CHECK(get_is(cache, "k", "value"));
+        *support_time() = floor + 100;
+        CHECK(get_is(cache, "k", NULL) && get_is(cache, "other", "value"));
+        CHECK(sark_cache_cleanup_expired(cache, 0) == 1);
+        CHECK(removals_of(support_removals(), "k", SARK_CACHE_EXPIRED) == 1);
+        FINISH(cache);
+    }
+}
+
+/* touch makes a copy that can have a deadline; meanwhile the key was set with one, and expired. */
+TEST(widened_after_it_expired)
+{
+    create(100, true);
+    CHECK(put(cache, "k", "value", 5) == SARK_CACHE_OK);
+    advance(5);
+    sarki_query query = query_of("k");
+    uint64_t bytes = metrics_of(cache).bytes;
+    CHECK(sarki_touch_widen(cache, &query, 5) == SARK_CACHE_MISS);
+    CHECK(metrics_of(cache).bytes == bytes && sark_cache_size(cache) == 1);
+    CHECK(get_is(cache, "k", NULL) && support_removals()->count == 0);
+    FINISH(cache);
+}
+
+/* ---- Places ---------------------------------------------------------------------------------- */
+
+static sark_cache_status inside_status;
+
+/* Inserts while inserts of other threads, which are under way, have all places. */
+static void insert_inside(void *context, const void *key, size_t key_bytes, const void *value,
+                          size_t value_bytes, sark_cache_cause cause)
+{
+    (void)context, (void)key, (void)key_bytes, (void)value, (void)value_bytes;
+    if (cause != SARK_CACHE_DELETED) return;
+    CHECK(sarki_place_reserve(cache) && sarki_place_reserve(cache));
+    uint64_t bytes = metrics_of(cache).bytes;
+    inside_status = put(cache, "inside", "value", 0);
+    CHECK(metrics_of(cache).bytes == bytes);
+    sarki_places_give_back(cache, 2);
+}
+
+/* Inside a callback nobody waits for a place. */
+TEST(no_place_inside_a_callback)
+{
+    sark_cache_config config = support_config(2);
+    config.on_remove = insert_inside;
+    cache = support_create(&config);
+    REQUIRE(cache != NULL && put(cache, "k", "value", 0) == SARK_CACHE_OK);
+    inside_status = SARK_CACHE_OK;
+    test_watchdog(60);
+    CHECK(drop(cache, "k") == SARK_CACHE_OK && inside_status == SARK_CACHE_BUSY);
+    test_watchdog(0);
+    CHECK(get_is(cache, "inside", NULL));
+    CHECK(put(cache, "k", "value", 0) == SARK_CACHE_OK);
+    CHECK(put(cache, "inside", "value", 0) == SARK_CACHE_OK && sark_cache_size(cache) == 2);
+    FINISH(cache);
+}
+
+static void *insert_outside(void *context)
+{
+    (void)context;
+    CHECK(put(cache, "k", "value", 0) == SARK_CACHE_OK);
+    return NULL;
+}
+
+/* Elsewhere who finds none waits until one is given back. */
+TEST(a_place_is_waited_for)
+{
+    create(1, false);
+    CHECK(sarki_place_reserve(cache) && !sarki_place_reserve(cache));
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, insert_outside, NULL) == 0);
+    test_watchdog(60);
+    while (sarki_load32_seq_cst(&cache->room.a_waiting) == 0) sched_yield();
+    sarki_lock(&cache->room.mutex); /* free once the other one sleeps */
+    CHECK(get_is(cache, "k", NULL));
+    sarki_unlock(&cache->room.mutex);
+    sarki_places_give_back(cache, 1);
+    CHECK(pthread_join(thread, NULL) == 0);
+    test_watchdog(0);
+    CHECK(get_is(cache, "k", "value"));
+    FINISH(cache);
+}
+
+/* ---- Moving ---------------------------------------------------------------------------------- */
+
+/* An entry is replaced while it moves: the copy is given back. */
+TEST(replaced_while_it_moves)
+{
+    create(100, false);
+    CHECK(put(cache, "k", "value", 0) == SARK_CACHE_OK);
+    sarki_window window;
+    sarki_spot spot;
+    memset(&window, 0, sizeof window);
+    window.next = find("k", &spot);
+    uint32_t size = sarki_block_size(&cache->memory.arena, window.next);
+    uint32_t to = sarki_memory_take(cache, size, true);
+    REQUIRE(to != 0);
+    sarki_store32_relaxed(&cache->leases.a_moving, window.next);
+    CHECK(put(cache, "k", "other", 0) == SARK_CACHE_OK);
+    uint32_t other = ref_of("k");
+    CHECK(other != window.next);
+    sarki_moving_run(cache, &window, spot, to);
+    CHECK(ref_of("k") == other && get_is(cache, "k", "other"));
+    CHECK(sarki_load32_relaxed(&cache->leases.a_moving) == 0);
+    sarki_retired_collect(cache);
+    CHECK(sarki_load32_relaxed(&cache->memory.arena.a_used) == size && holds(cache));
+    FINISH(cache);
+}
+
+/* Fills so many granules with one entry, whose block begins the free ones. */
+static void fill(const char *key, uint32_t granules)
+{
+    static char value[256 << 10];
+    size_t header = SARKI_TIMED_HEADER; /* as large entries have it */
+    if (granules < 64) header = SARKI_PLAIN_HEADER;
+    size_t value_bytes = granules * SARKI_GRANULE - header - strlen(key);
+    CHECK(sark_cache_set(cache, key, strlen(key), value, value_bytes, 0) == SARK_CACHE_OK);
+    CHECK(sarki_block_size(&cache->memory.arena, ref_of(key)) == granules);
+}
+
+/* The only window begins with a block that a reader still has: it cannot be cleared until then, and
+   there is nothing to give back. */
+TEST(a_window_that_cannot_be_cleared)
+{
+    create(100, false);
+    const sarki_arena *arena = &cache->memory.arena;
+    uint32_t hole = (arena->end - arena->first) * 2 / 5;
+    sark_cache_pinned pins[2];
+    fill("read", 8);
+    fill("first hole", hole);
+    fill("pin 0", 8);
+    fill("second hole", hole);
+    fill("pin 1", 8);
+    CHECK(sark_cache_pin(cache, "pin 0", 5, &pins[0]) == SARK_CACHE_OK);
+    CHECK(sark_cache_pin(cache, "pin 1", 5, &pins[1]) == SARK_CACHE_OK);
+    uint32_t read = ref_of("read"), thread = sarki_thread_hash();
+    CHECK(read == arena->first);
+    sarki_lease *lease = sarki_lease_claim(&cache->leases, thread,
+                                           sarki_home(&cache->leases, thread), read);
+    REQUIRE(lease != NULL);
+    CHECK(drop(cache, "read") == SARK_CACHE_OK && drop(cache, "first hole") == SARK_CACHE_OK &&
+          drop(cache, "second hole") == SARK_CACHE_OK);
+    sarki_retired_collect(cache);
+    bool in_vain = false;
+    uint32_t used = sarki_load32_relaxed(&arena->a_used);
+    CHECK(sarki_room_by_moving(cache, hole + 8, &in_vain) == 0 && in_vain);
+    CHECK(sarki_load32_relaxed(&arena->a_used) == used && holds(cache));
+    sarki_store32_release(&lease->a_ref, 0);
+    uint32_t ref = sarki_room_by_moving(cache, hole + 8, &in_vain);
+    CHECK(ref == read && sarki_block_size(arena, ref) == hole + 8);
+    if (ref) sarki_memory_give_back(cache, ref);
+    CHECK(sark_cache_unpin(cache, &pins[0]) == SARK_CACHE_OK);
+    CHECK(sark_cache_unpin(cache, &pins[1]) == SARK_CACHE_OK);
+    FINISH(cache);
+}
+
+/* Each window ends at a block that a reader still has: after so many the search for one ends. */
+TEST(windows_that_cannot_be_cleared)
+{
+    enum { HOLES = SARKI_WINDOW_TRIES + 1 };
+    char key[] = "hole 0";
+    sarki_lease *leases[HOLES];
+    create(100, false);
+    const sarki_arena *arena = &cache->memory.arena;
+    uint32_t hole = (arena->end - arena->first) / (HOLES + 2);
+    for (uint32_t i = 0; i < HOLES; i++) {
+        key[5] = (char)('0' + i);
+        fill(key, hole);
+        fill(key + 5, 8);
+        sarki_home_assign(&cache->leases, (i + 1) << 16, i); /* other threads */
+        leases[i] = sarki_lease_claim(&cache->leases, (i + 1) << 16, i, ref_of(key + 5));
+        REQUIRE(leases[i] != NULL);
+    }
+    for (uint32_t i = 0; i < HOLES; i++) {
+        key[5] = (char)('0' + i);
+        CHECK(drop(cache, key) == SARK_CACHE_OK && drop(cache, key + 5) == SARK_CACHE_OK);
+    }
+    fill("end", arena->end - arena->first - HOLES * (hole + 8)); /* no window there */
+    sarki_retired_collect(cache);
+    bool in_vain = false;
+    uint32_t used = sarki_load32_relaxed(&arena->a_used);
+    CHECK(sarki_room_by_moving(cache, hole + 8, &in_vain) == 0 && in_vain);
+    CHECK(sarki_load32_relaxed(&arena->a_used) == used && holds(cache));
+    for (uint32_t i = 0; i < HOLES; i++) sarki_store32_release(&leases[i]->a_ref, 0);
+    uint32_t ref = sarki_room_by_moving(cache, hole + 8, &in_vain);
+    CHECK(ref != 0 && sarki_block_size(arena, ref) == hole + 8);
+    if (ref) sarki_memory_give_back(cache, ref);
+    FINISH(cache);
+}
+
+int main(void)
+{
+    RUN(no_spare_in_the_turn_of_another);
+    RUN(a_search_that_missed_often_waits);
+    RUN(a_deadline_below_the_floor);
+    RUN(widened_after_it_expired);
+    RUN(no_place_inside_a_callback);
+    RUN(a_place_is_waited_for);
+    RUN(replaced_while_it_moves);
+    RUN(a_window_that_cannot_be_cleared);
+    RUN(windows_that_cannot_be_cleared);
+    return test_summary();
+}

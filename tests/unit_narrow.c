@@ -1,0 +1,107 @@
+/* 64-bit atomics made of halves (>>atomics of sark_cache.h), as where none are lock-free: what each
+   operation does and returns, alone, and that none is lost or half seen among several threads. */
+
+#include <stdatomic.h>
+#undef ATOMIC_LLONG_LOCK_FREE
+#define ATOMIC_LLONG_LOCK_FREE 1
+#define SARKI_KEEP_MACROS
+#define SARK_CACHE_IMPLEMENTATION
+#include "sark_cache.h"
+#include "test.h"
+#include "support.h"
+#include "threads.h"
+
+#define ONE UINT64_C(0x123456789abcdef0)
+#define OTHER UINT64_C(0xfedcba9876543210)
+#define CARRY UINT64_C(0xffffffff)
+
+static uint64_t read_all_ways(const sarki_a64 *cell)
+{
+    uint64_t value = sarki_load64_relaxed(cell);
+    CHECK(sarki_load64_seq_cst(cell) == value);
+    return value;
+}
+
+TEST(loads_and_stores)
+{
+    sarki_a64 cell;
+    memset(&cell, 0xA5, sizeof cell);
+    sarki_init64(&cell, ONE);
+    CHECK(read_all_ways(&cell) == ONE);
+    sarki_store64_relaxed(&cell, OTHER);
+    CHECK(read_all_ways(&cell) == OTHER);
+    sarki_store64_release(&cell, ONE);
+    CHECK(read_all_ways(&cell) == ONE);
+    sarki_store64_seq_cst(&cell, OTHER);
+    CHECK(read_all_ways(&cell) == OTHER);
+}
+
+TEST(changes)
+{
+    sarki_a64 cell;
+    sarki_init64(&cell, ONE);
+    CHECK(!sarki_cas64_relaxed(&cell, OTHER, 0) && read_all_ways(&cell) == ONE);
+    CHECK(!sarki_cas64_relaxed(&cell, ONE ^ 1, 0) && !sarki_cas64_relaxed(&cell, ~ONE, 0));
+    CHECK(sarki_cas64_relaxed(&cell, ONE, OTHER) && read_all_ways(&cell) == OTHER);
+    CHECK(!sarki_cas64_acq_rel(&cell, ONE, 0) && read_all_ways(&cell) == OTHER);
+    CHECK(sarki_cas64_acq_rel(&cell, OTHER, CARRY) && read_all_ways(&cell) == CARRY);
+    CHECK(sarki_add64_relaxed(&cell, 1) == CARRY && read_all_ways(&cell) == CARRY + 1);
+    CHECK(sarki_add64_relaxed(&cell, 0) == CARRY + 1 && read_all_ways(&cell) == CARRY + 1);
+    CHECK(sarki_add64_relaxed(&cell, 0u - UINT64_C(1)) == CARRY + 1);
+    CHECK(read_all_ways(&cell) == CARRY);
+    CHECK(sarki_or64_seq_cst(&cell, ONE) == CARRY && read_all_ways(&cell) == (CARRY | ONE));
+    CHECK(sarki_and64_seq_cst(&cell, OTHER) == (CARRY | ONE));
+    CHECK(read_all_ways(&cell) == ((CARRY | ONE) & OTHER));
+}
+
+/* ---- Several threads ------------------------------------------------------------------------- */
+
+static sarki_a64 sum, swapped, bits, halves;
+static uint64_t rounds;
+
+typedef struct worker {
+    uint64_t bit; /* its own, in both halves */
+} worker;
+
+static void *work(void *context)
+{
+    const worker *mine = context;
+    for (uint64_t i = 0; i < rounds; i++) {
+        sarki_add64_relaxed(&sum, CARRY);
+        uint64_t before = sarki_load64_relaxed(&swapped);
+        while (!sarki_cas64_acq_rel(&swapped, before, before + CARRY))
+            before = sarki_load64_relaxed(&swapped);
+        CHECK(!(sarki_or64_seq_cst(&bits, mine->bit) & mine->bit));
+        CHECK((sarki_load64_seq_cst(&bits) & mine->bit) == mine->bit);
+        CHECK((sarki_and64_seq_cst(&bits, ~mine->bit) & mine->bit) == mine->bit);
+        sarki_store64_release(&halves, mine->bit);
+        uint64_t seen = sarki_load64_relaxed(&halves);
+        CHECK(seen >> 32 == (seen & CARRY));
+    }
+    return NULL;
+}
+
+TEST(several_threads)
+{
+    worker workers[4];
+    rounds = test_scaled(500000, 10000);
+    sarki_init64(&sum, 0);
+    sarki_init64(&swapped, 0);
+    sarki_init64(&bits, 0);
+    sarki_init64(&halves, 0);
+    for (unsigned i = 0; i < 4; i++) workers[i].bit = (uint64_t)1 << i | (uint64_t)1 << (32 + i);
+    test_watchdog(300);
+    test_run_threads(4, work, workers, sizeof workers[0]);
+    test_watchdog(0);
+    CHECK(sarki_load64_relaxed(&sum) == 4 * rounds * CARRY);
+    CHECK(sarki_load64_relaxed(&swapped) == 4 * rounds * CARRY);
+    CHECK(sarki_load64_relaxed(&bits) == 0);
+}
+
+int main(void)
+{
+    RUN(loads_and_stores);
+    RUN(changes);
+    RUN(several_threads);
+    return test_summary();
+}
