@@ -22,8 +22,9 @@ TRACES :=
 
 # What `make test` needs beyond make and a C compiler, as Debian names it.
 # Not gcc-multilib: it removes the compilers for other targets.
-PACKAGES := gcc g++ clang clang-19 clang-tidy-19 libclang-rt-dev libstb-dev zlib1g-dev relacy-dev \
-            universal-ctags cppcheck shellcheck strace musl-tools qemu-user \
+PACKAGES := gcc g++ clang libclang-rt-dev clang-19 libclang-rt-19-dev llvm-19 clang-tidy-19 \
+            libstb-dev zlib1g-dev relacy-dev universal-ctags cppcheck shellcheck jq strace \
+            musl-tools qemu-user \
             gcc-i686-linux-gnu libc6-dev-i386-cross \
             gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
             gcc-arm-linux-gnueabi libc6-dev-armel-cross \
@@ -64,8 +65,8 @@ zlib = $(if $(filter yes,$(shell printf '%s\n' '\#if __has_include(<zlib.h>)' ye
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test test-programs relacy-programs mutate planted exact soak bench lint \
-        clean always
+.PHONY: help run test test-programs relacy-programs mutate planted coverage exact soak bench \
+        lint clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -126,6 +127,9 @@ mutate: relacy-programs ## weaken each order of the core until a scenario of the
 
 planted: ## break one thing in the header after the other: the test that is named for it must fail
 	@BUILD=$(BUILD) JOBS=$(JOBS) tests/planted.sh
+
+coverage: ## branches and MC/DC of the header, against tests/coverage_gaps.txt
+	@JOBS=$(JOBS) tests/coverage.sh $(BUILD)/coverage
 
 exact: $(BUILD)/replay ## TRACES=folder: hits and digests of all its traces against the reference
 	@$(if $(TRACES),,$(error make exact needs TRACES=folder))

@@ -97,6 +97,7 @@ add_variant() {
 
 add_checks() {
     local limit=1800
+    add shared checks coverage $limit "JOBS=1 tests/coverage.sh $build/coverage"
     add shared checks lint $limit "tests/lint.sh $build/lint"
     add shared checks consumers $limit "tests/compile/check.sh $build/compile"
     add shared checks examples $limit "tests/examples.sh $build/examples"
