@@ -9,6 +9,7 @@
 #     JOBS=2            tests that run at a time
 #     T=8h              how long make soak takes
 #     ONLY=             the jobs of make soak; all unless given
+#     SECONDS=60        how long make fuzz runs each fuzzer
 #     TRACES=folder     where `make exact` finds the traces
 #     PACKAGES=         an empty list: do not look for Debian packages
 
@@ -18,6 +19,7 @@ SCALE  := 100
 JOBS   := 2
 T      := 8h
 ONLY   :=
+SECONDS := 60
 TRACES :=
 
 # What `make test` needs beyond make and a C compiler, as Debian names it.
@@ -45,6 +47,7 @@ WARNINGS      := -Wall -Wextra
 FLAGS_plain   := -O2 -g
 FLAGS_address := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
                  -fno-sanitize-recover=all
+FLAGS_fuzz    := $(FLAGS_address) -fsanitize=fuzzer
 FLAGS_thread  := -O1 -g1 -fsanitize=thread
 perturbed     := -include tests/perturb.h
 FLAGS_perturbed         := $(FLAGS_plain) $(perturbed)
@@ -65,8 +68,8 @@ zlib = $(if $(filter yes,$(shell printf '%s\n' '\#if __has_include(<zlib.h>)' ye
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test test-programs relacy-programs mutate planted coverage exact soak bench \
-        lint clean always
+.PHONY: help run test test-programs relacy-programs mutate planted coverage fuzz exact soak \
+        bench lint clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -131,6 +134,9 @@ planted: ## break one thing in the header after the other: the test that is name
 coverage: ## branches and MC/DC of the header, against tests/coverage_gaps.txt
 	@JOBS=$(JOBS) tests/coverage.sh $(BUILD)/coverage
 
+fuzz: ## each fuzzer for a time: SECONDS=60 unless given
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(SECONDS) tests/fuzz.sh
+
 exact: $(BUILD)/replay ## TRACES=folder: hits and digests of all its traces against the reference
 	@$(if $(TRACES),,$(error make exact needs TRACES=folder))
 	@tests/exact.sh $(BUILD)/replay $(TRACES)/expected_digest.csv $(TRACES)
@@ -151,6 +157,12 @@ $(OUT)/%: tests/%.c sark_cache.h $(wildcard tests/*.h tests/schedule/*.h)
 $(BUILD)/relacy/%: tests/relacy/%.cpp sark_cache.h $(wildcard tests/relacy/*.h tests/relacy/*.hpp)
 	@mkdir -p $(@D)
 	g++ -std=c++11 -O2 -fno-strict-aliasing -fno-lifetime-dse -w -I. -Itests/relacy $< -o $@
+
+# The parts of other programs that a fuzzer includes count as its sources.
+$(BUILD)/fuzz/%: tests/fuzz/%.c sark_cache.h tests/fuzz/fuzz.h tests/model_bytes.c \
+                 $(wildcard tests/*.h bench/trace*.c bench/trace*.h)
+	@mkdir -p $(@D)
+	clang $(STANDARD) $(WARNINGS) $(FLAGS_fuzz) -pthread -I. -Itests $< $(zlib) -o $@
 
 clean: ## remove build/
 	rm -rf $(BUILD)

@@ -141,6 +141,18 @@ add_relacy() {
     done
 }
 
+# The fuzzers: their kept inputs, then new ones for 60 s.
+add_fuzz() {
+    local source name seconds=$((60 * scale / 100)) launcher=
+    starts_here clang address || return
+    for source in tests/fuzz/*.c; do
+        name=$(basename "$source" .c)
+        add shared fuzz "$name" $((900 + 2 * seconds)) "
+            export BUILD=$build FUZZ_SECONDS=$seconds
+            ${launcher}tests/fuzz.sh $name"
+    done
+}
+
 # Scripts that run test programs in a setting of their own: add_script NAME PROGRAM...
 add_script() {
     local name=$1
@@ -257,6 +269,7 @@ case ${1-} in
         add_relacy
         add_checks
         add_targets
+        add_fuzz
         add_variant gcc plain 100
         add_variant clang plain 100
         add_variant gcc address 20
