@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Weakens each order in the header, one at a time, and runs the model checker's scenarios until one
-# fails. What survives must be argued in the header: its comment gives a reason for relaxed (R1 to
-# R5), where the vocabulary has no such operation, or the row of its edge says "argued".
+# Weakens each order in the header, one at a time, and runs the model checker's scenarios that the
+# header names for its edges (>>atomics, "Tested"), until one fails. What survives must be argued
+# there or at its use; or its comment gives a reason for relaxed (R1 to R5), where the vocabulary
+# has no such operation.
 #
 # usage: tests/mutate.sh [LINE...]
 #   LINE    only the operations that stand there in sark_cache.h
@@ -68,30 +69,32 @@ weaker() {
     esac
 }
 
-# The model checker's programs, that one first which is about an edge.
-programs() {
-    local about=lease source
-    case $1 in
-        E12* | E13*) about=resident ;;
-        E10*) about=tag ;;
-        E[6-9]* | E11* | E14*) about=edges ;;
-    esac
-    echo "$BUILD/relacy/$about"
-    for source in tests/relacy/*.cpp; do
-        source=$(basename "$source" .cpp)
-        [ "$source" = $about ] || echo "$BUILD/relacy/$source"
-    done
+# The scenarios in the header's list of what is tested, for some edges: one a line.
+scenarios() {
+    awk -v edges="$1" '
+    BEGIN { split(edges, edge, ","); for (i in edge) wanted[edge[i]] = 1 }
+    /^   Tested\./ { on = 1 }
+    on && /^$/ { exit }
+    on && /^   E[0-9]+ +\|/ { row = $1 }
+    on && /^ +(E[0-9]+ +)?\|/ && row in wanted { sub(/^[^|]*\| */, ""); names = names " " $0 }
+    on && row in wanted && /[^;]$/ { names = names ";" }
+    END {
+        count = split(names, name, / *; */)
+        for (i = 1; i <= count; i++) { sub(/^ */, "", name[i]); if (name[i]) print name[i] }
+    }' sark_cache.h
 }
 
-# Runs the programs until one fails, with RELACY_WEAKEN set. Prints which scenario that was; then
+# Runs some scenarios, until one fails, with RELACY_WEAKEN set. Prints which one that was; then
 # fails itself if the weakened operation was never met.
 scenario_that_fails() {
-    local program said met=1
-    for program in $(programs "$1"); do
-        said=$(timeout 600 "$program" 2>&1)
+    local source program said met=1
+    export RELACY_ONLY=${1//$'\n'/;}
+    for source in $(grep -lF "$(sed 's/.*/"&"/' <<<"$1")" tests/relacy/*.cpp); do
+        program=$(basename "$source" .cpp)
+        said=$(timeout 600 "$BUILD/relacy/$program" 2>&1)
         said=$(grep -m 1 '^FAIL \|ran 0 times' <<<"$said")
         case $said in
-            FAIL*) sed "s/^FAIL \([^:]*\):.*/\1 ($(basename "$program"))/" <<<"$said"; return ;;
+            FAIL*) sed "s/^FAIL \(.*\): [^:]*: [^:]*$/\1 ($program)/" <<<"$said"; return ;;
             *"ran 0 times"*) ;;
             *) met=0 ;;
         esac
@@ -99,17 +102,21 @@ scenario_that_fails() {
     return $met
 }
 
-# One mutant: all scenarios at random, and if it survives that, completely as well.
+# One mutant: the scenarios of its edges at random, and if it survives that, completely as well.
 mutant() {
-    local first=$1 last=$2 function=$3 operation=$4 edges=$5 order=$6 killed met result
+    local first=$1 last=$2 function=$3 operation=$4 edges=$5 order=$6 names killed= met=1 result
     export RELACY_WEAKEN="$operation $first $last $order"
-    killed=$(scenario_that_fails "$edges")
-    met=$?
+    names=$(scenarios "$edges")
+    if [ -n "$names" ]; then
+        killed=$(scenario_that_fails "$names")
+        met=$?
+    fi
     [ -n "$killed" ] || [ $met -ne 0 ] ||
-        killed=$(RELACY_COMPLETE=1 scenario_that_fails "$edges")
+        killed=$(RELACY_COMPLETE=1 RELACY_RANDOM=1 scenario_that_fails "$names")
     if [ -n "$killed" ]; then
         result="dies in $killed"
-    elif [[ $edges == R* ]] || grep -q "^   ${edges%%,*} .*argued" sark_cache.h; then
+    elif [[ $edges == R* || $names == argued* ]] ||
+        sed -n "$((first - 2)),${last}p" sark_cache.h | grep -q 'order:.*argued'; then
         result=argued
     elif [ $met -ne 0 ]; then
         result='SURVIVES: no scenario runs it'
@@ -118,7 +125,7 @@ mutant() {
     fi
     printf '%s %s %s -> %s %s: %s\n' "$first" "$function" "$operation" "$order" "$edges" "$result"
 }
-export -f mutant programs scenario_that_fails
+export -f mutant scenarios scenario_that_fails
 
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT

@@ -1,5 +1,5 @@
-/* Leases against removal, on the shipped code: claim, re-check and release against replace,
-   unlink, free, and recycling of the memory for another key; one and two readers. */
+/* Leases against removal, on the shipped code: claim, re-check and release against insert, replace,
+   unlink, free, and recycling of the memory for another key; one and two readers, and a visit. */
 
 #include "scenario.h"
 
@@ -102,12 +102,88 @@ template <int READERS, void (*WRITER)()> struct readers_of_a_full_cache
     }
 };
 
+/* A key is read while it is inserted. */
+struct insert_and_read {
+    enum { THREADS = 2 };
+    void prepare() { prepare_cache(THREADS, 2); }
+    void run(unsigned thread)
+    {
+        if (thread == 0) read_key("b");
+        else sark_cache_set(cache, "b", 1, "b", 1, 0);
+    }
+    void finish() { model_end(cache); }
+};
+
+/* The reader's home is taken, so that it claims the other slot. */
+struct home_is_taken : readers_and_writer<1, replace_and_recycle> {
+    void prepare()
+    {
+        prepare_cache(THREADS, 2);
+        take(SARKI_CLAIMED);
+    }
+    void finish()
+    {
+        take(0);
+        model_end(cache);
+    }
+    static void take(uint32_t ref)
+    {
+        sarki_store32_relaxed(&sarki_lease_at(&cache->leases, 0)->a_ref, ref);
+    }
+};
+
+static bool visit(void *, const void *key, size_t, const void *value, size_t, int64_t)
+{
+    RL_ASSERT(*(const char *)key == *(const char *)value);
+    return true;
+}
+
+/* All entries are visited while one is replaced, and its memory given to another. */
+struct visit_and_replacement {
+    enum { THREADS = 2 };
+    void prepare() { prepare_cache(THREADS, 2); }
+    void run(unsigned thread)
+    {
+        if (thread == 1) replace_and_recycle();
+        else RL_ASSERT(sark_cache_foreach(cache, visit, NULL) == SARK_CACHE_OK);
+    }
+    void finish() { model_end(cache); }
+};
+
+/* Two readers count what they did in one home slot, and nothing is lost. */
+struct counts_of_two_readers {
+    enum { THREADS = 2 };
+    void prepare()
+    {
+        cache = model_cache(4, 2, 1);
+        for (unsigned i = 0; i < THREADS; i++) model_home(cache, i, 0);
+        RL_ASSERT(sark_cache_set(cache, "a", 1, "a", 1, 0) == SARK_CACHE_OK);
+    }
+    void run(unsigned)
+    {
+        char value = 0;
+        RL_ASSERT(sark_cache_get(cache, "x", 1, &value, 1, NULL) == SARK_CACHE_MISS);
+        RL_ASSERT(sark_cache_get(cache, "a", 1, &value, 1, NULL) == SARK_CACHE_OK);
+    }
+    void finish()
+    {
+        sark_cache_metrics metrics;
+        sark_cache_metrics_read(cache, &metrics);
+        RL_ASSERT(metrics.hits == 2 && metrics.misses == 2);
+        model_end(cache);
+    }
+};
+
 int main()
 {
-    model_run<readers_and_writer<1, replace_and_recycle> >("replace and recycle, one reader");
-    model_run<readers_and_writer<1, replace_twice> >("replace twice, one reader");
-    model_run<readers_and_writer<1, delete_and_reuse> >("delete and reuse, one reader");
-    model_run<readers_and_writer<2, replace_and_recycle> >("replace and recycle, two readers");
-    model_run<readers_of_a_full_cache<1, evict_and_reuse> >("evict and reuse, one reader");
+    model_run<insert_and_read>("an insert and a read");
+    model_run<readers_and_writer<1, replace_and_recycle> >("replace and recycle");
+    model_run<readers_and_writer<1, replace_twice> >("replace twice");
+    model_run<readers_and_writer<1, delete_and_reuse> >("delete and reuse");
+    model_run<readers_of_a_full_cache<1, evict_and_reuse> >("evict and reuse");
+    model_run<home_is_taken>("a home that is taken");
+    model_run<visit_and_replacement>("a visit and a replacement");
+    model_run<counts_of_two_readers>("counts of two readers");
+    model_run_long<readers_and_writer<2, replace_and_recycle> >("two readers, and a replacement");
     return model_summary();
 }

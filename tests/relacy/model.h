@@ -158,7 +158,7 @@ static inline bool model_cas(const model_cell<rl::atomic<T> > *cell, T from, T t
 #define sarki_store32_release(cell, value) MODEL_STORE(store32, release, cell, value)
 #define sarki_store32_seq_cst(cell, value) MODEL_STORE(store32, seq_cst, cell, value)
 #define sarki_cas32_relaxed(cell, from, to) MODEL_CAS(uint32_t, cas32, relaxed, cell, from, to)
-#define sarki_cas32_acq_rel(cell, from, to) MODEL_CAS(uint32_t, cas32, acq_rel, cell, from, to)
+#define sarki_cas32_acquire(cell, from, to) MODEL_CAS(uint32_t, cas32, acquire, cell, from, to)
 #define sarki_cas32_seq_cst(cell, from, to) MODEL_CAS(uint32_t, cas32, seq_cst, cell, from, to)
 #define sarki_add32_relaxed(cell, value) MODEL_RMW(fetch_add, add32, relaxed, cell, value)
 #define sarki_add32_seq_cst(cell, value) MODEL_RMW(fetch_add, add32, seq_cst, cell, value)
@@ -170,6 +170,7 @@ static inline bool model_cas(const model_cell<rl::atomic<T> > *cell, T from, T t
 #define sarki_casword_acquire(cell, from, to) \
     MODEL_CAS(uintptr_t, casword, acquire, cell, from, to)
 #define sarki_load64_relaxed(cell) MODEL_LOAD(load64, relaxed, cell)
+#define sarki_load64_acquire(cell) MODEL_LOAD(load64, acquire, cell)
 #define sarki_load64_seq_cst(cell) MODEL_LOAD(load64, seq_cst, cell)
 #define sarki_store64_relaxed(cell, value) MODEL_STORE(store64, relaxed, cell, value)
 #define sarki_store64_seq_cst(cell, value) MODEL_STORE(store64, seq_cst, cell, value)
@@ -211,9 +212,9 @@ static inline void sarki_wait(sarki_condition *condition, sarki_mutex *mutex)
 {
     model_of(*condition).wait(model_of(*mutex), $);
 }
-static inline void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex, uint32_t)
+static inline void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex, uint32_t wait_ms)
 {
-    model_of(*condition).wait(model_of(*mutex), $);
+    model_of(*condition).wait_for(model_of(*mutex), wait_ms, $);
 }
 static inline int64_t sarki_process_id() { return 1; }
 static inline uintptr_t sarki_thread_id() { return (rl::thread_index() + 1) * 4096u; }

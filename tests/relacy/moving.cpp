@@ -78,6 +78,23 @@ template <int READERS, bool HOT> struct hits_and_move {
     }
 };
 
+/* The hit is the first of its thread: its slot is looked at. */
+struct first_hit_and_move {
+    enum { THREADS = 2 };
+    void prepare()
+    {
+        prepare_cache(0, false);
+        model_home(cache, 1, 0);
+    }
+    void run(unsigned thread)
+    {
+        if (thread == 1) return move_and_reuse();
+        model_home(cache, 0, 1);
+        hit();
+    }
+    void finish() { touch_is_there(); }
+};
+
 /* The entry is removed, and its block wanted for another key, while it moves. */
 struct move_and_removal {
     enum { THREADS = 2 };
@@ -140,9 +157,10 @@ int main()
     model_run<move_and_removal>("a move and a removal");
     model_run<move_and_replacement>("a move and a replacement");
     model_run<pin_and_move>("a pin and a move");
+    model_run<first_hit_and_move>("a first hit and a move");
     model_run<hits_and_move<1, false> >("hits and a move");
     model_run<hits_and_move<1, true> >("resident hits and a move");
-    model_run_random<hits_and_move<2, false> >("hits of two readers and a move");
-    model_run_random<hits_and_move<2, true> >("resident hits of two readers and a move");
+    model_run_long<hits_and_move<2, false> >("hits of two readers and a move");
+    model_run_long<hits_and_move<2, true> >("resident hits of two readers and a move");
     return model_summary();
 }

@@ -110,6 +110,29 @@ struct one_home {
     }
 };
 
+/* A thread hits for the first time an entry that is marked already, while a writer looks, who sees
+   the words of its slot. */
+struct first_hit_and_look {
+    enum { THREADS = 2 };
+    void prepare()
+    {
+        prepare_cache(1, 1);
+        hit(0, 0);
+        model_home(cache, 1, 1);
+        sarki_store32_relaxed(&cache->leases.a_slots_used, 1); /* that home is not known yet */
+    }
+    void run(unsigned thread)
+    {
+        if (thread == 0) {
+            settled(model_ref_of(cache, keys[0]));
+            return;
+        }
+        model_home(cache, 1, 1);
+        hit(1, 0);
+    }
+    void finish() { touches_are_there(); }
+};
+
 /* The entry is removed, and its memory given to a key that nobody reads, while a reader has it in a
    word and takes the word for another: what is not its own any more it does not touch. */
 struct hits_and_removal {
@@ -143,6 +166,7 @@ int main()
     model_run<hits_and_look>("hits of two readers, and a look");
     model_run<words_change_hands>("a word changes hands");
     model_run<one_home>("two readers with one home");
+    model_run<first_hit_and_look>("a first hit and a look");
     model_run<hits_and_removal>("hits and removal");
     return model_summary();
 }

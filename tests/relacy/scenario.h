@@ -1,7 +1,13 @@
 /* What the scenarios share: a small cache of the shipped header in Relacy's model, and a driver.
 
    A scenario is a class with THREADS, prepare(), run(thread) and finish(); it is searched
-   completely with at most three preemptions, then at random. */
+   completely with at most three preemptions, then at random.
+
+   environment: RELACY_RANDOM    executions of each random search; default a million
+                RELACY_ONLY      names of scenarios, with ";" between them: no others are run
+                RELACY_WEAKEN    see model.h: only random searches, and the first failure ends all
+                RELACY_COMPLETE  with RELACY_WEAKEN: complete searches, too
+                RELACY_HISTORY   prints what happened in an execution that fails */
 
 #ifndef SARK_RELACY_SCENARIO_H
 #define SARK_RELACY_SCENARIO_H
@@ -33,7 +39,8 @@ struct model_test : rl::test_suite<model_test<Scenario>, Scenario::THREADS> {
 };
 
 /* A cache in the model's region. */
-static sark_cache *model_cache(uint64_t max_entries, uint32_t leases, uint32_t shards)
+static sark_cache *model_cache(uint64_t max_entries, uint32_t leases, uint32_t shards,
+                               sark_cache_on_remove on_remove = NULL)
 {
     sark_cache *cache = NULL;
     sark_cache_config config;
@@ -44,6 +51,7 @@ static sark_cache *model_cache(uint64_t max_entries, uint32_t leases, uint32_t s
     config.lease_count = leases;
     config.pin_count = 1;
     config.hash_seed = 1;
+    config.on_remove = on_remove;
     sark_cache_status status =
         sark_cache_create_in(&cache, &config, model_region, sizeof model_region);
     RL_ASSERT(status == SARK_CACHE_OK);
@@ -126,22 +134,39 @@ static void model_count(bool holds)
     if (!holds && weakened.last > 0) exit(1);
 }
 
-/* Searches a scenario at random; RELACY_RANDOM in the environment is the number of executions. */
-template <typename Scenario> static void model_run_random(const char *name)
+/* Whether a scenario is one of those in RELACY_ONLY. */
+static bool model_is_wanted(const char *name)
 {
-    const char *wanted = getenv("RELACY_RANDOM");
-    unsigned long random = wanted ? strtoul(wanted, NULL, 10) : 1000000;
-    model_count(model_search<Scenario>(name, false, random));
+    const char *at = getenv("RELACY_ONLY");
+    for (size_t bytes; at; at = at[bytes] ? at + bytes + 1 : NULL) {
+        bytes = strcspn(at, ";");
+        if (strlen(name) == bytes && memcmp(at, name, bytes) == 0) return true;
+    }
+    return !getenv("RELACY_ONLY");
 }
 
-/* Searches a scenario completely, and at random. A complete search that did not come to its end
-   is a failure. With a weakened operation the random search, which is sooner at its end, is mostly
-   enough; RELACY_COMPLETE in the environment asks for the other too. */
-template <typename Scenario> static void model_run(const char *name)
+static unsigned long model_random()
 {
-    if (weakened.last == 0 || getenv("RELACY_COMPLETE"))
-        model_count(model_search<Scenario>(name, true, 0));
-    model_run_random<Scenario>(name);
+    const char *wanted = getenv("RELACY_RANDOM");
+    return wanted ? strtoul(wanted, NULL, 10) : 1000000;
+}
+
+/* Searches a scenario completely, and at random. A complete search that did not come to its end is
+   a failure. */
+template <typename Scenario> static void model_run(const char *name, bool is_long = false)
+{
+    if (!model_is_wanted(name)) return;
+    bool complete = weakened.last == 0 ? !is_long || model_random() > 1000000
+                                       : getenv("RELACY_COMPLETE") != NULL;
+    if (complete) model_count(model_search<Scenario>(name, true, 0));
+    model_count(model_search<Scenario>(name, false, model_random()));
+}
+
+/* The same where the complete search is long: only where more than a million random executions are
+   wanted. */
+template <typename Scenario> static void model_run_long(const char *name)
+{
+    model_run<Scenario>(name, true);
 }
 
 static int model_summary()
