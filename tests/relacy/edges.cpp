@@ -1,5 +1,6 @@
 /* The edges beside leases and words, on the shipped code: homes that a thread takes while another
-   scans, a place that is waited for, pins given back twice or looked at, the time asleep. */
+   scans, a place that is waited for, callbacks, destroy, pins given back twice or looked at, the
+   time asleep. */
 
 #include "scenario.h"
 
@@ -34,7 +35,6 @@ struct first_read {
         cache = model_cache(4, 2, 1);
         set('a');
         sarki_store32_relaxed(&cache->leases.a_slots_used, 0); /* nobody came yet */
-        model_home(cache, 1, 0);
     }
     void run(unsigned thread)
     {
@@ -66,11 +66,20 @@ struct given_home {
     void finish() { model_end(cache); }
 };
 
-/* Two keys and one place, which may belong to an insert under way: nobody waits for ever. */
+/* Two keys of two shards and one place, which may belong to an insert under way: nobody waits for
+   ever. */
 struct one_place {
     enum { THREADS = 2 };
-    void prepare() { cache = model_cache(1, 2, 1); }
-    void run(unsigned thread) { set(thread == 0 ? 'a' : 'b'); }
+    char keys[2];
+    uint32_t tag_of(unsigned which) { return sarki_query_of(cache, &keys[which], 1).tag; }
+    void prepare()
+    {
+        cache = model_cache(1, 2, 2);
+        keys[0] = 'a';
+        keys[1] = 'b';
+        while (((tag_of(0) ^ tag_of(1)) & 1) == 0) keys[1]++;
+    }
+    void run(unsigned thread) { set(keys[thread]); }
     void finish()
     {
         RL_ASSERT(sark_cache_size(cache) == 1);
@@ -98,7 +107,8 @@ struct one_place_and_a_delete {
     }
 };
 
-/* A pin is given back by two threads: once. Then it is out again, for another use. */
+/* A pin is given back by two threads: once. Then it is out again, for another use, whose number has
+   gone round. */
 struct unpin_twice {
     enum { THREADS = 2 };
     sark_cache_pinned pinned[2];
@@ -107,6 +117,7 @@ struct unpin_twice {
     {
         cache = model_cache(4, 2, 1);
         set('a');
+        sarki_store32_relaxed(&cache->leases.pins[0].a_sequence, UINT32_MAX - 1);
         RL_ASSERT(sark_cache_pin(cache, "a", 1, &pinned[0]) == SARK_CACHE_OK);
         pinned[1] = pinned[0];
         given_back = 0;
@@ -149,7 +160,7 @@ struct pins_looked_at {
             sarki_hold hold = {NULL, NULL, NULL, NULL, 0, 0, 0, SARKI_TO_PIN};
             if (!sarki_hold_ref(&cache->leases, &hold, gone)) return;
             RL_ASSERT(sarki_hold_ref(&cache->leases, &hold, model_ref_of(cache, 'a')));
-            if (hold.pin) sarki_pin_out(hold.pin);
+            sarki_pin_out(hold.pin);
         } else {
             sarki_lock(&cache->memory.mutex);
             uint32_t ref = sarki_pin_block_locked(&cache->leases.pins[0]);
@@ -200,7 +211,6 @@ struct time_asleep {
     }
 };
 
-/* A callback, of which one row of the table tells: two threads have it in turn. */
 static unsigned reports;
 
 static void report(void *, const void *, size_t, const void *, size_t, sark_cache_cause)
@@ -208,6 +218,7 @@ static void report(void *, const void *, size_t, const void *, size_t, sark_cach
     reports++;
 }
 
+/* Two threads are to call back, and the table has a row for one. */
 struct one_row {
     enum { THREADS = 2 };
     void prepare()
@@ -228,6 +239,47 @@ struct one_row {
     }
 };
 
+/* The cache is destroyed as soon as it is known that the last reader is done, and the region is its
+   owner's again. */
+struct last_reader_and_destroy {
+    enum { THREADS = 2 };
+    rl::atomic<int> done;
+    bool destroyed;
+    void prepare()
+    {
+        cache = model_cache(4, 2, 1, report);
+        set('a');
+        reports = 0;
+        destroyed = false;
+        done.store(0, rl::mo_relaxed, $);
+    }
+    void destroy()
+    {
+        sarki_entry *entry = sarki_entry_of(cache, model_ref_of(cache, 'a'));
+        RL_ASSERT(sark_cache_destroy(cache) == SARK_CACHE_OK);
+        RL_ASSERT(reports == 1);
+        SARKI_BYTES_WRITTEN(entry);
+        destroyed = true;
+    }
+    void run(unsigned thread)
+    {
+        sark_cache_pinned pinned;
+        if (thread == 1) {
+            if (done.load(rl::mo_acquire, $)) destroy();
+            return;
+        }
+        get('a');
+        RL_ASSERT(sark_cache_pin(cache, "a", 1, &pinned) == SARK_CACHE_OK);
+        RL_ASSERT(sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK);
+        done.store(1, rl::mo_release, $);
+    }
+    void finish()
+    {
+        if (!destroyed) destroy();
+        model_forget_all();
+    }
+};
+
 int main()
 {
     model_run<first_read>("the first read of a thread");
@@ -235,6 +287,7 @@ int main()
     model_run<one_place>("two sets and one place");
     model_run<one_place_and_a_delete>("a set, a delete and one place");
     model_run<one_row>("two callbacks and one row");
+    model_run<last_reader_and_destroy>("the last reader and destroy");
     model_run<unpin_twice>("a pin given back twice");
     model_run<pins_looked_at>("pins looked at");
     model_run<pin_and_replace>("a pin and a replacement");

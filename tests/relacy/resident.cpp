@@ -31,6 +31,11 @@ static void prepare_cache(unsigned threads, unsigned slots)
     cache = model_cache(16, 2, 1);
     choose_keys();
     for (unsigned i = 0; i < threads; i++) model_home(cache, i, i % slots);
+    for (unsigned i = 0; i < 2; i++) { /* the number of a word's uses is to go round */
+        sarki_residents *residents = sarki_residents_of(sarki_lease_at(&cache->leases, i));
+        uint32_t way = sarki_resident_way(model_ref_of(cache, keys[0]));
+        sarki_store64_relaxed(&residents->a_words[way], ~(uint64_t)UINT32_MAX);
+    }
     last_touch[0] = last_touch[1] = 0;
 }
 
