@@ -57,9 +57,7 @@ fetch_musl() {
         -o "Dir::State::lists=$2/lists" -o "Dir::State::status=/dev/null" -o "Dir::Cache=$2/cache")
     mkdir -p "$2/lists/partial" "$2/cache/archives/partial" || return
     (cd "$2" && apt-get "${options[@]}" update && apt-get "${options[@]}" download musl-dev &&
-        dpkg -x musl-dev_*.deb root) >"$2/log" 2>&1 </dev/null && return
-    rm -rf "$2/root"
-    return 1
+        dpkg -x musl-dev_*.deb part && mv part root) >"$2/log" 2>&1 </dev/null
 }
 
 # Makes the compiler take a C library that was fetched, as musl-gcc takes that of this machine.
