@@ -19,7 +19,8 @@ cd "$(dirname "$0")/.." || exit 1
 table() {
     printf '| bug | caught by |\n| --- | --- |\n'
     for patch in tests/planted/*.patch; do
-        sed -n '1s/^What: \(.*\)/| \1 /p; 2s/^Caught by: \(.*\)/| `\1` |/p' "$patch" | paste -s -d ''
+        sed -n '1s/^What: \(.*\)/| \1 /p; 2s/^Caught by: \(.*\)/| `\1` |/p' "$patch" |
+            paste -s -d ''
     done
 }
 [ "${1-}" != --table ] || { table; exit; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and runs the tests, prints one line for each program (name, result, seconds by the clock and
-# of processor time) and what those that fail say beside "ok"; the logs are kept in build/logs.
+# Builds and runs the tests, prints one line for each program (name, result, seconds by the clock
+# and of processor time) and what those that fail say beside "ok"; the logs are kept in build/logs.
 # Called by make.
 #
 # usage: tests/run.sh all                everything: checks, all variants, the model checker

@@ -133,5 +133,6 @@ sum=$(chosen "$@" | awk '{ sum += $2 } END { print sum + 0 }')
 [ "$slots" -le "$(chosen "$@" | wc -l)" ] || slots=$(chosen "$@" | wc -l)
 chosen "$@" | awk -v time="$((time * slots))" -v sum="$sum" '
     { printf "%d %s\n", time * $2 / sum, $0 }' |
-    xargs -P "$slots" -d '\n' -I {} bash -c 'read -ra words <<<"$1"; job "${words[@]}"' job {} | tee "$logs/log"
+    xargs -P "$slots" -d '\n' -I {} bash -c 'read -ra words <<<"$1"; job "${words[@]}"' job {} |
+    tee "$logs/log"
 ! grep -v ' 0 failed' "$logs/log"
