@@ -47,7 +47,6 @@ WARNINGS      := -Wall -Wextra
 FLAGS_plain   := -O2 -g
 FLAGS_address := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
                  -fno-sanitize-recover=all
-FLAGS_fuzz    := $(FLAGS_address) -fsanitize=fuzzer
 FLAGS_thread  := -O1 -g1 -fsanitize=thread
 perturbed     := -include tests/perturb.h
 FLAGS_perturbed         := $(FLAGS_plain) $(perturbed)
@@ -162,7 +161,8 @@ $(BUILD)/relacy/%: tests/relacy/%.cpp sark_cache.h $(wildcard tests/relacy/*.h t
 $(BUILD)/fuzz/%: tests/fuzz/%.c sark_cache.h tests/fuzz/fuzz.h tests/model_bytes.c \
                  $(wildcard tests/*.h bench/trace*.c bench/trace*.h)
 	@mkdir -p $(@D)
-	clang $(STANDARD) $(WARNINGS) $(FLAGS_fuzz) -pthread -I. -Itests $< $(zlib) -o $@
+	clang $(STANDARD) $(WARNINGS) $(FLAGS_address) -fsanitize=fuzzer -pthread -I. -Itests $< \
+	    $(zlib) -o $@
 
 clean: ## remove build/
 	rm -rf $(BUILD)
