@@ -177,6 +177,59 @@ TEST(threads_come_and_go)
     CHECK(sark_cache_destroy(cache) == SARK_CACHE_OK);
 }
 
+#define STACK_BYTES (256u << 10)
+#define STACK_PLACES 256u
+#define STACK_STEP 4096u
+
+/* One after the other, each with a few calls. Stacks lie in many places, as libc would reuse one and
+   with it the thread's number. */
+static void visit_in_turn(sark_cache *cache, uint64_t threads, uint64_t *random)
+{
+    unsigned char *stacks = aligned_alloc(STACK_STEP, STACK_BYTES + STACK_PLACES * STACK_STEP);
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (!stacks || pthread_attr_init(&attributes) != 0) abort();
+    for (uint64_t done = 0; done < threads; done++) {
+        visitor self = {.cache = cache, .random = test_random(random)};
+        unsigned char *stack = stacks + done % STACK_PLACES * STACK_STEP;
+        if (pthread_attr_setstack(&attributes, stack, STACK_BYTES) != 0) abort();
+        if (pthread_create(&thread, &attributes, visitor_run, &self) != 0) abort();
+        if (pthread_join(thread, NULL) != 0) abort();
+        if (self.pin_held) CHECK(sark_cache_unpin(cache, &self.pinned) == SARK_CACHE_OK);
+    }
+    pthread_attr_destroy(&attributes);
+    free(stacks);
+}
+
+/* Nothing is kept of a thread that is gone: not memory, and no slot of readers but the few that are
+   in use at a time. */
+TEST(threads_one_after_another)
+{
+    sark_cache *cache = NULL;
+    sark_cache_config config = {.max_entries = 1000};
+    uint64_t random = seed, threads = test_scaled(100000, 1000);
+    test_watchdog((unsigned)test_scaled(240, 240));
+    REQUIRE(sark_cache_create(&cache, &config) == SARK_CACHE_OK);
+    visit_in_turn(cache, threads / 10, &random);
+    uint64_t before_kib = resident_kib();
+    visit_in_turn(cache, threads, &random);
+    check_growth(before_kib);
+    sark_cache_metrics metrics;
+    sark_cache_metrics_read(cache, &metrics);
+    CHECK(metrics.pins_in_use == 0 && metrics.leases_in_use == 0);
+    CHECK(metrics.rejected_no_pin == 0 && metrics.lock_fallbacks == 0);
+    CHECK(sarki_load32_relaxed(&cache->leases.a_slots_used) <= cache->leases.lease_count);
+    uint32_t hints = 0;
+    for (uint32_t i = 0; i <= cache->leases.hint_mask; i++)
+        hints += sarki_load32_relaxed(&cache->leases.a_hints[i]) != 0;
+    CHECK(hints > cache->leases.hint_mask / 8); /* so many threads were different */
+    printf("  %d threads: %d slots of %d used, %d hints of %d\n", (int)(threads + threads / 10),
+           (int)sarki_load32_relaxed(&cache->leases.a_slots_used), (int)cache->leases.lease_count,
+           (int)hints, (int)cache->leases.hint_mask + 1);
+    check_cache(cache);
+    CHECK(sark_cache_destroy(cache) == SARK_CACHE_OK);
+}
+
 /* Two caches know nothing of each other, though the same threads use both. */
 TEST(two_caches)
 {
@@ -289,6 +342,7 @@ int main(void)
     RUN(create_and_destroy);
     RUN(destroy_wakes_the_cleanup_thread);
     RUN(threads_come_and_go);
+    RUN(threads_one_after_another);
     RUN(two_caches);
     RUN(threads_are_cancelled);
     return test_summary();
