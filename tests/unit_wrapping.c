@@ -427,6 +427,7 @@ int main(void)
     RUN(versions_around_their_wraps);
     RUN(clear_around_the_wraps_of_versions);
     if (SUPPORT_LOCK_FREE) RUN(uses_of_words_over_a_whole_turn);
+    else puts("not run: unit_wrapping, uses of words (without lock-free 64-bit atomics)");
     RUN(stamps_at_the_end_of_their_range);
     RUN(order_around_every_power_of_two);
     RUN(the_touch_interval_across_2_to_32_ms);
