@@ -709,7 +709,7 @@ static inline uint64_t sarki_mix(uint64_t value)
    mutate); or it is argued why none does, here or at the use.
    E1   | an insert and a read; a tag of another shard; a slot is seen; a slot changes under a walk
    E2   | replace and recycle; delete and reuse
-   E3   | replace and recycle; a home that is taken; a pin and a replacement
+   E3   | replace and recycle; replace twice; a home that is taken; a pin and a replacement
    E4   | replace and recycle; a pin and a replacement; a pin and a move; hits and a move
    E5   | replace and recycle; a pin and a replacement; a visit and a replacement;
         | a move and a removal
