@@ -1,4 +1,4 @@
-/* How deep the stack gets. A program may run the cache on threads of 64 KiB, and musl gives 128 KiB:
+/* How deep the stack gets. A program may run the cache on threads of 64 KiB, and musl gives 128:
    the functions must leave nearly all of it to the caller and to its callbacks. Each case runs on
    a thread whose stack was painted, and says how many bytes it wrote below its first frame. */
 

@@ -1,7 +1,7 @@
-/* A thread of high priority meets one of low priority that it has preempted inside a lock or a read,
-   all on one processor. Who spins then, spins for ever, as the other one does not run; so each
-   call must end soon: hits without the lock, everything else by sleeping for it. Also where no
-   lease is free, so that hits need the lock too. */
+/* A thread of high priority meets one of low priority that it has preempted inside a lock or a
+   read, all on one processor. Who spins then, spins for ever, as the other one does not run; so
+   each call must end soon: hits without the lock, everything else by sleeping for it. Also where
+   no lease is free, so that hits need the lock too. */
 
 #define _GNU_SOURCE
 
@@ -14,8 +14,8 @@
 
 #define KEYS 200u
 #define MOST_NS UINT64_C(50000000) /* a call; some thousand times what it takes */
-#define BURST 50u                  /* calls of the writer, then it rests for a moment: a processor is
-                                      never all a real-time thread's (sched(7)) */
+#define BURST 50u                  /* calls of the writer, then it rests for a moment: real-time
+                                      threads do not get all of a processor (sched(7)) */
 
 static sark_cache *cache;
 static uint64_t seed;

@@ -163,6 +163,12 @@ add_script() {
         tests/$name.sh ${programs[*]}"
 }
 
+# The programs of a variant again, each of its threads interrupted all the time.
+add_signals() {
+    add shared gcc-plain signals 900 "export SARK_TEST_SCALE=$scale
+        exec tests/signals.sh $build/gcc-plain"
+}
+
 # ---- Running them -------------------------------------------------------------------------------
 
 passed=0 failed=0
@@ -279,6 +285,7 @@ case ${1-} in
         add_variant gcc perturbed 10
         add_variant gcc perturbed-address 5
         add_variant clang perturbed-thread 3
+        add_signals
         add_script lockfree_strace lockfree_hits
         add_script expiry_namespace expiry_real expiry_marks
         ;;

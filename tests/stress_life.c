@@ -181,8 +181,8 @@ TEST(threads_come_and_go)
 #define STACK_PLACES 256u
 #define STACK_STEP 4096u
 
-/* One after the other, each with a few calls. Stacks lie in many places, as libc would reuse one and
-   with it the thread's number. */
+/* One after the other, each with a few calls. Stacks lie in many places, as libc would reuse one
+   and with it the thread's number. */
 static void visit_in_turn(sark_cache *cache, uint64_t threads, uint64_t *random)
 {
     unsigned char *stacks = aligned_alloc(STACK_STEP, STACK_BYTES + STACK_PLACES * STACK_STEP);

@@ -1,11 +1,11 @@
-/* Readers that are stopped in the middle of a read. A signal handler that blocks interrupts a thread
-   that reads large values, again and again, mostly while its lease is claimed; until it is let go,
-   writers overwrite what it reads, evict and move. They make progress during every stall, memory
-   keeps its bound, no write is refused, and the read then gives a whole value, no older than when
-   it began. A pin is out all the time, and its bytes never change.
+/* Readers that are stopped in the middle of a read. A signal handler that blocks interrupts a
+   thread that reads large values, again and again, mostly while its lease is claimed; until it is
+   let go, writers overwrite what it reads, evict and move. They make progress during every stall,
+   memory keeps its bound, no write is refused, and the read then gives a whole value, no older
+   than when it began. A pin is out all the time, and its bytes never change.
 
    Then the same thread reads inside the handler, while it is inside a read. That is not promised
-   (see THREADS AND CALLBACKS), but does no harm: a slot that is taken is taken for its owner too. */
+   (THREADS AND CALLBACKS), but does no harm: a slot that is taken is taken for its owner too. */
 
 #include "threads.h"
 
