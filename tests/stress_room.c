@@ -20,6 +20,7 @@
 #define ACTORS (WRITERS + READERS + PINNERS)
 #define PINS_OF_ONE 4u
 #define RUN_NS UINT64_C(2500000000) /* of each kind */
+#define CALLS_LEAST 1000u           /* of a writer, however slow the machine is */
 
 typedef struct run_kind {
     bool pins;
@@ -128,7 +129,7 @@ static void *writer_run(actor *self)
 {
     unsigned char *value = malloc(limit_bytes);
     if (!value) abort();
-    while (test_now_ns() < run_end_ns) write_once(self, value);
+    while (test_now_ns() < run_end_ns || self->calls < CALLS_LEAST) write_once(self, value);
     free(value);
     return NULL;
 }
