@@ -65,6 +65,20 @@ quick_start_is_the_example() {
         diff "$scratch/readme.c" "$scratch/example.c"
 }
 
+# The tables of tests/README.md: each planted bug's line, and nothing else; each scenario's name.
+readme_lists_planted_bugs() {
+    tests/planted.sh --table >"$scratch/planted.md"
+    awk '/^\| bug \| caught by \|$/ { on = 1 } on && !/^\|/ { exit } on' tests/README.md |
+        diff "$scratch/planted.md" -
+}
+
+readme_names_scenarios() {
+    sed -n 's/.*model_run.*("\(.*\)");.*/\1/p' tests/relacy/*.cpp >"$scratch/scenarios.txt"
+    [ -s "$scratch/scenarios.txt" ] && while read -r name; do
+        grep -qF "$name" tests/README.md || { echo "no scenario \"$name\""; return 1; }
+    done <"$scratch/scenarios.txt"
+}
+
 # ---- The header's structure ---------------------------------------------------------------------
 
 # Prints "length line name" for each function of the header, shortest first.
@@ -221,6 +235,8 @@ check "at most 100 columns" columns_fit
 check "no tabs, no blanks at the end of a line" no_tabs_or_trailing_blanks
 check "nothing left for later" no_unfinished_work
 check "the quick start of manual and README is examples/01_hello.c" quick_start_is_the_example
+check "tests/README.md lists the planted bugs" readme_lists_planted_bugs
+check "tests/README.md names the model checker's scenarios" readme_names_scenarios
 check "functions are short" functions_are_short
 [ -n "$check_part" ] || tail -n 1 "$check_log"
 check "each atomic operation gives a reason for its order" orders_have_reasons
