@@ -104,7 +104,7 @@ scenario_that_fails() {
 
 # One mutant: the scenarios of its edges at random, and if it survives that, completely as well.
 mutant() {
-    local first=$1 last=$2 function=$3 operation=$4 edges=$5 order=$6 names killed= met=1 result
+    local first=$1 last=$2 function=$3 operation=$4 edges=$5 order=$6 names killed='' met=1 result
     export RELACY_WEAKEN="$operation $first $last $order"
     names=$(scenarios "$edges")
     if [ -n "$names" ]; then
