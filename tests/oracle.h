@@ -91,11 +91,12 @@ static inline void oracle_use(oracle *mine, size_t at)
     oracle_append(mine, entry);
 }
 
-/* A hit: the entry is used, unless it was so within the interval. */
+/* A hit: the entry is used, unless it was so within the interval. Without one the time says
+   nothing: it may have gone back. */
 static inline void oracle_hit(oracle *mine, size_t at)
 {
-    if (mine->now_ms - mine->entries[at].touched_ms >= mine->touch_interval_ms)
-        oracle_use(mine, at);
+    int64_t since_ms = mine->now_ms - mine->entries[at].touched_ms;
+    if (mine->touch_interval_ms == 0 || since_ms >= mine->touch_interval_ms) oracle_use(mine, at);
 }
 
 static inline int64_t oracle_deadline(const oracle *mine, int64_t ttl_ms)
