@@ -44,7 +44,7 @@ PACKAGES := gcc g++ clang libclang-rt-dev clang-19 libclang-rt-19-dev llvm-19 cl
 
 STANDARD      := -std=gnu11
 WARNINGS      := -Wall -Wextra
-FLAGS_plain   := -O2 -g
+FLAGS_plain   := -O2 -g1
 FLAGS_address := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
                  -fno-sanitize-recover=all
 FLAGS_thread  := -O1 -g1 -fsanitize=thread
@@ -149,9 +149,24 @@ relacy_programs := $(basename $(notdir $(wildcard tests/relacy/*.cpp)))
 test-programs: $(addprefix $(OUT)/,$(test_programs))
 relacy-programs: $(addprefix $(BUILD)/relacy/,$(relacy_programs))
 
+# Programs that only call the cache are linked with it, which is compiled once, with assertions for
+# those that ask for them; the others have it inside, and what they do not use is left out.
+linked   := $(filter-out api_metrics api_system,$(filter api_%,$(test_programs))) \
+            expiry_marks expiry_real lin_search lin_zones stress_mixed stress_room
+asserted := bound_moving model_bytes model_exhaustive model_random stress_callbacks
+
+$(addprefix $(OUT)/,$(linked)): $(OUT)/implementation.o
+$(addprefix $(OUT)/,$(asserted)): $(OUT)/asserting.o
+$(OUT)/asserting.o: assertions := -DSARKI_ASSERTIONS
+$(OUT)/implementation.o $(OUT)/asserting.o: tests/compile/implementation.c sark_cache.h \
+                                            tests/perturb.h
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(assertions) -c $< -o $@
+
 $(OUT)/%: tests/%.c sark_cache.h $(wildcard tests/*.h tests/schedule/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -Itests $< -o $@
+	$(CC) $(FLAGS) $(if $(filter %.o,$^),-DSARK_CACHE_IMPLEMENTED,-DSARK_CACHE_STATIC) -Itests \
+	    $< $(filter %.o,$^) -o $@
 
 $(BUILD)/relacy/%: tests/relacy/%.cpp sark_cache.h $(wildcard tests/relacy/*.h tests/relacy/*.hpp)
 	@mkdir -p $(@D)

@@ -4959,7 +4959,7 @@ static inline sark_cache_status sarki_value_copy(sarki_entry *entry, void *value
     SARKI_BYTES_READ(entry);
     if (value_bytes) *value_bytes = bytes;
     if (bytes > value_capacity) return SARK_CACHE_SHORT_BUFFER;
-    if (bytes > 0) memcpy(value, sarki_entry_value(entry), bytes);
+    if (value) memcpy(value, sarki_entry_value(entry), bytes); /* NULL has no capacity */
     return SARK_CACHE_OK;
 }
 

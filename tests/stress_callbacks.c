@@ -1,6 +1,10 @@
 /* Removal callbacks that stand in the way of others: they wait for writers, put back what was
    evicted, are slow, or are cancelled. Nobody hangs, and nobody loses more than he must. */
 
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
 #define SARK_CACHE_IMPLEMENTATION
 #define SARKI_ASSERTIONS
 #include "sark_cache.h"
