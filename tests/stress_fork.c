@@ -107,6 +107,15 @@ static int child_main(sark_cache *cache, uint64_t random)
     return atomic_load(&test_failures_in_case) ? 9 : 0;
 }
 
+/* Waits for a child, also where a signal comes in between. */
+static bool child_ended(pid_t child, int *status)
+{
+    pid_t ended;
+    do ended = waitpid(child, status, 0);
+    while (ended < 0 && errno == EINTR);
+    return ended == child;
+}
+
 /* Forks, and waits for the child. Returns its exit status, or 128 and the signal that ended it. */
 static int fork_once(sark_cache *cache, uint64_t random)
 {
@@ -121,7 +130,7 @@ static int fork_once(sark_cache *cache, uint64_t random)
     }
     sark_cache_fork_parent(cache);
     if (child < 0) return -1;
-    while (waitpid(child, &status, 0) != child) continue;
+    if (!child_ended(child, &status)) return -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -183,7 +192,7 @@ TEST(pins_stay_out)
         _exit(!same || !busy || !back || sark_cache_destroy(cache) != SARK_CACHE_OK);
     }
     sark_cache_fork_parent(cache);
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(child_ended(child, &status) && status == 0);
     CHECK(sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK);
     FINISH(cache);
 }
@@ -228,7 +237,7 @@ static void fork_inside_at(int removal)
         _exit(!holds || status != SARK_CACHE_OK || atomic_load(&test_failures_in_case));
     CHECK(holds && status == SARK_CACHE_OK && mine.status > 0);
     int ended = -1;
-    CHECK(waitpid((pid_t)mine.status, &ended, 0) == mine.status && ended == 0);
+    CHECK(child_ended((pid_t)mine.status, &ended) && ended == 0);
 }
 
 /* While others wait to be reported, and while none does. */
@@ -258,7 +267,7 @@ TEST(destroy_in_a_child_without_the_calls)
         alarm(CHILD_LIMIT_S);
         _exit(sark_cache_destroy(cache) != SARK_CACHE_OK);
     }
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(child_ended(child, &status) && status == 0);
     FINISH(cache);
 }
 
