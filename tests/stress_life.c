@@ -182,7 +182,7 @@ TEST(threads_come_and_go)
 #define STACK_STEP 4096u
 
 /* One after the other, each with a few calls. Stacks lie in many places, as libc would reuse one
-   and with it the thread's number. */
+   and with it the thread's number; a sanitizer needs larger ones than these. */
 static void visit_in_turn(sark_cache *cache, uint64_t threads, uint64_t *random)
 {
     unsigned char *stacks = aligned_alloc(STACK_STEP, STACK_BYTES + STACK_PLACES * STACK_STEP);
@@ -192,7 +192,8 @@ static void visit_in_turn(sark_cache *cache, uint64_t threads, uint64_t *random)
     for (uint64_t done = 0; done < threads; done++) {
         visitor self = {.cache = cache, .random = test_random(random)};
         unsigned char *stack = stacks + done % STACK_PLACES * STACK_STEP;
-        if (pthread_attr_setstack(&attributes, stack, STACK_BYTES) != 0) abort();
+        if (!TEST_SANITIZED && pthread_attr_setstack(&attributes, stack, STACK_BYTES) != 0)
+            abort();
         if (pthread_create(&thread, &attributes, visitor_run, &self) != 0) abort();
         if (pthread_join(thread, NULL) != 0) abort();
         if (self.pin_held) CHECK(sark_cache_unpin(cache, &self.pinned) == SARK_CACHE_OK);
@@ -207,7 +208,7 @@ TEST(threads_one_after_another)
 {
     sark_cache *cache = NULL;
     sark_cache_config config = {.max_entries = 1000};
-    uint64_t random = seed, threads = test_scaled(100000, 1000);
+    uint64_t random = seed, threads = test_scaled(TEST_SANITIZED ? 20000 : 100000, 1000);
     test_watchdog((unsigned)test_scaled(240, 240));
     REQUIRE(sark_cache_create(&cache, &config) == SARK_CACHE_OK);
     visit_in_turn(cache, threads / 10, &random);
@@ -222,7 +223,7 @@ TEST(threads_one_after_another)
     uint32_t hints = 0;
     for (uint32_t i = 0; i <= cache->leases.hint_mask; i++)
         hints += sarki_load32_relaxed(&cache->leases.a_hints[i]) != 0;
-    CHECK(hints > cache->leases.hint_mask / 8); /* so many threads were different */
+    CHECK(TEST_SANITIZED || hints > cache->leases.hint_mask / 8); /* so many were different */
     printf("  %d threads: %d slots of %d used, %d hints of %d\n", (int)(threads + threads / 10),
            (int)sarki_load32_relaxed(&cache->leases.a_slots_used), (int)cache->leases.lease_count,
            (int)hints, (int)cache->leases.hint_mask + 1);
