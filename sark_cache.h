@@ -198,7 +198,7 @@ typedef struct sark_cache_allocator {
 /* Zero means default, everywhere. */
 typedef struct sark_cache_config {
     uint64_t max_entries;           /* up to 2^31; default max_bytes / 128 */
-    size_t max_bytes;               /* all memory, up to 16 GiB; default 1 KiB an entry, at least
+    size_t max_bytes;               /* all memory, below 16 GiB; default 1 KiB an entry, at least
                                        1 MiB; where neither is given 64 MiB */
     int64_t default_ttl_ms;         /* for a TTL of 0; default no expiry */
     uint32_t ttl_jitter_percent;    /* 0 to 100: shortens each TTL by a random part of this share */
@@ -1447,7 +1447,7 @@ SARKI_HOT uint64_t sarki_hash(const sarki_secret *secret, const void *key, size_
 
    Bounds. allocate: at most 8 blocks looked at; release, grow: at most two merges.
 
-   Given up. At most 2^30 granules, 16 GiB: two bits of the size are flags. */
+   Given up. Less than 2^30 granules, 16 GiB: two bits of the size are flags. */
 
 #define SARKI_BLOCK_FREE 1u
 #define SARKI_PREVIOUS_FREE 2u
@@ -7053,7 +7053,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
     case SARK_CACHE_NO_RANDOM: return "no random source, and no hash_seed given";
     case SARK_CACHE_REGION_TOO_SMALL: return "the region is smaller than sark_cache_region_bytes";
     case SARK_CACHE_BAD_MAX_ENTRIES: return "max_entries is above 2147483648";
-    case SARK_CACHE_BAD_MAX_BYTES: return "max_bytes is above 16 GiB, or too small for the tables";
+    case SARK_CACHE_BAD_MAX_BYTES: return "max_bytes is 16 GiB or more, or too small";
     case SARK_CACHE_BAD_DEFAULT_TTL: return "default_ttl_ms is negative";
     case SARK_CACHE_BAD_TTL_JITTER: return "ttl_jitter_percent is above 100";
     case SARK_CACHE_BAD_SHARD_COUNT: return "shard_count is no power of two, or above 256";
