@@ -57,14 +57,23 @@ starts_here() {
     return 1
 }
 
-# The programs of a variant: all, or with delays at random (tests/perturb.h) those with threads.
-# Not what measures time, and stress_fork, most of whose time the system takes to fork.
+# The programs of a variant: all; with ThreadSanitizer those that start threads; with delays at
+# random (tests/perturb.h) of these neither what measures time, nor another form of a program, nor
+# stress_fork, most of whose time the system takes to fork.
 programs_of() {
-    local sources=(tests/*.c)
-    [[ $1 != perturbed* ]] ||
-        mapfile -t sources < <(grep -lE 'test_run_threads|pthread_create\(&' \
-            tests/{api,lin,stress,unit}_*.c | grep -v stress_fork)
+    local sources
+    mapfile -t sources < <(ls tests/*.c | grep -v _part)
+    case $1 in
+        thread) mapfile -t sources < <(with_threads "${sources[@]}") ;;
+        perturbed*) mapfile -t sources < <(with_threads tests/{api,lin,stress,unit}_*.c |
+            grep -vE 'stress_fork|_portable|_narrow') ;;
+    esac
     basename -a -s .c "${sources[@]}"
+}
+
+with_threads() {
+    grep -lE -e 'test_run_threads|pthread_create\(&|cleanup_interval_ms = [1-9]' \
+        -e 'include "(stress|unit_atomics).*\.c"' "$@"
 }
 
 # The programs of a variant: add_variant CC SAN PERCENT, the last as a share of the scale
