@@ -26,7 +26,7 @@ inside_level=-O1 # of programs that have the implementation inside: most of the 
 list() {
     cat <<'END'
 musl       all   musl-gcc
-i686       all   i686-linux-gnu-gcc
+i686       all   i686-linux-gnu-gcc        qemu-i386
 armhf      all   arm-linux-gnueabihf-gcc   qemu-arm
 armel      all   arm-linux-gnueabi-gcc     qemu-arm
 aarch64    all   aarch64-linux-gnu-gcc     qemu-aarch64
@@ -38,7 +38,7 @@ mips64el   calls mips64el-linux-gnuabi64-gcc qemu-mips64el
 powerpc    calls powerpc-linux-gnu-gcc     qemu-ppc
 ppc64      calls powerpc64-linux-gnu-gcc   qemu-ppc64
 ppc64le    calls powerpc64le-linux-gnu-gcc qemu-ppc64le
-musl-i386  musl  i686-linux-gnu-gcc
+musl-i386  musl  i686-linux-gnu-gcc        qemu-i386
 musl-armhf musl  arm-linux-gnueabihf-gcc   qemu-arm
 musl-arm64 musl  aarch64-linux-gnu-gcc     qemu-aarch64
 musl-mipsel musl mipsel-linux-gnu-gcc      qemu-mipsel
@@ -74,17 +74,17 @@ use_musl() {
     compiler="$compiler -specs $scratch/specs"
 }
 
-# Whether a program can be built and started here.
+# Whether a program can be built and started here: without a launcher, if that goes.
 starts_here() {
-    local command why
-    for command in ${compiler%% *} $launcher; do
-        command -v "$command" >/dev/null || not_run "$command is missing"
-    done
+    local why
+    command -v "${compiler%% *}" >/dev/null || not_run "${compiler%% *} is missing"
     [ "$programs" != musl ] || use_musl
     echo 'int main(void) { return 0; }' >"$scratch/probe.c"
     # shellcheck disable=SC2086 # no word where there is no launcher
-    why=$($compiler -static "$scratch/probe.c" -o "$scratch/probe" 2>&1) &&
-        why=$($launcher "$scratch/probe" 2>&1) && return
+    why=$($compiler -static "$scratch/probe.c" -o "$scratch/probe" 2>&1) ||
+        not_run "its programs are not built here: $(head -n 1 <<<"$why")"
+    ! "$scratch/probe" 2>/dev/null || { launcher=; return; }
+    why=$($launcher "$scratch/probe" 2>&1) && return
     not_run "its programs do not start here: $(head -n 1 <<<"$why")"
 }
 
