@@ -27,12 +27,12 @@ list() {
     cat <<'END'
 musl       all   musl-gcc
 i686       all   i686-linux-gnu-gcc        qemu-i386
-armhf      all   arm-linux-gnueabihf-gcc   qemu-arm
 armel      all   arm-linux-gnueabi-gcc     qemu-arm
-aarch64    all   aarch64-linux-gnu-gcc     qemu-aarch64
 mips       all   mips-linux-gnu-gcc        qemu-mips
-riscv64    all   riscv64-linux-gnu-gcc     qemu-riscv64
 s390x      all   s390x-linux-gnu-gcc       qemu-s390x
+armhf      calls arm-linux-gnueabihf-gcc   qemu-arm
+aarch64    calls aarch64-linux-gnu-gcc     qemu-aarch64
+riscv64    calls riscv64-linux-gnu-gcc     qemu-riscv64
 mipsel     calls mipsel-linux-gnu-gcc      qemu-mipsel
 mips64el   calls mips64el-linux-gnuabi64-gcc qemu-mips64el
 powerpc    calls powerpc-linux-gnu-gcc     qemu-ppc

@@ -168,7 +168,7 @@ struct hits_and_removal {
 
 int main()
 {
-    model_run<hits_and_look>("hits of two readers, and a look");
+    model_run_long<hits_and_look>("hits of two readers, and a look");
     model_run<words_change_hands>("a word changes hands");
     model_run<one_home>("two readers with one home");
     model_run<first_hit_and_look>("a first hit and a look");
