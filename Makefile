@@ -150,9 +150,11 @@ test-programs: $(addprefix $(OUT)/,$(test_programs))
 relacy-programs: $(addprefix $(BUILD)/relacy/,$(relacy_programs))
 
 # Programs that only call the cache are linked with it, which is compiled once, with assertions for
-# those that ask for them; the others have it inside, and what they do not use is left out.
+# those that ask for them. The others have it inside: what they do not use is left out, and the rest
+# compiled quickly where no speed is measured.
 linked   := $(filter-out api_metrics api_system,$(filter api_%,$(test_programs))) \
             expiry_marks expiry_real lin_search lin_zones stress_mixed stress_room
+inside    = -DSARK_CACHE_STATIC $(if $(filter expiry_% lockfree_% schedules steps_%,$*),,-O1)
 asserted := bound_moving model_bytes model_exhaustive model_random stress_callbacks
 
 $(addprefix $(OUT)/,$(linked)): $(OUT)/implementation.o
@@ -165,7 +167,7 @@ $(OUT)/implementation.o $(OUT)/asserting.o: tests/compile/implementation.c sark_
 
 $(OUT)/%: tests/%.c sark_cache.h $(wildcard tests/*.h tests/schedule/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(if $(filter %.o,$^),-DSARK_CACHE_IMPLEMENTED,-DSARK_CACHE_STATIC) -Itests \
+	$(CC) $(FLAGS) $(if $(filter %.o,$^),-DSARK_CACHE_IMPLEMENTED,$(inside)) -Itests \
 	    $< $(filter %.o,$^) -o $@
 
 $(BUILD)/relacy/%: tests/relacy/%.cpp sark_cache.h $(wildcard tests/relacy/*.h tests/relacy/*.hpp)

@@ -34,7 +34,8 @@ perturbed-address  4 rounds gcc perturbed-address stress_* lin_*
 perturbed-thread   6 rounds gcc perturbed-thread stress_* lin_*
 thread-gcc         6 rounds gcc thread stress_* lin_* unit_lease
 thread-clang       6 rounds clang thread stress_* lin_* unit_lease
-address            4 rounds clang address stress_* model_* api_*
+address-gcc        3 rounds gcc address api_* bound_* lin_* model_* stress_* unit_*
+address-clang      3 rounds clang address api_* bound_* lin_* model_* stress_* unit_*
 fuzz-operations    6 fuzz operations
 fuzz-arena         6 fuzz arena
 fuzz-orders        6 fuzz orders
@@ -43,6 +44,7 @@ fuzz-config        6 fuzz config
 relacy             6 once env SCALE=1000 tests/run.sh relacy
 mutate            10 once make mutate
 planted            4 once make planted
+coverage           2 once make coverage
 targets            6 once env SCALE=1000 tests/run.sh targets
 END_OF_JOBS
 }
