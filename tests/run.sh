@@ -285,10 +285,10 @@ case ${1-} in
         add_targets
         add_fuzz
         add_variant gcc plain 100
-        add_variant clang plain 30
-        add_variant gcc address 20
+        add_variant clang plain 15
+        add_variant gcc address 10
         add_variant gcc thread 10
-        add_variant clang thread 10
+        add_variant clang thread 5
         add_variant gcc perturbed 10
         add_variant gcc perturbed-address 5
         add_variant clang perturbed-thread 3

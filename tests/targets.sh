@@ -21,8 +21,8 @@ inside_level=-O1 # of programs that have the implementation inside: most of the 
 # Name, programs, compiler, and what runs the result where the machine does not.
 #   all    all programs
 #   calls  those that call the library from outside; above a scale of 100 all
-#   musl   all, above a scale of 100 only; the name has Debian's word for the architecture, whose C
-#          library is fetched
+#   long   all, above a scale of 100 only
+#   musl   the same; the name has Debian's word for the architecture, whose C library is fetched
 list() {
     cat <<'END'
 musl       all   musl-gcc
@@ -33,10 +33,10 @@ armel      calls arm-linux-gnueabi-gcc     qemu-arm
 armhf      calls arm-linux-gnueabihf-gcc   qemu-arm
 aarch64    calls aarch64-linux-gnu-gcc     qemu-aarch64
 riscv64    calls riscv64-linux-gnu-gcc     qemu-riscv64
-mipsel     calls mipsel-linux-gnu-gcc      qemu-mipsel
-mips64el   calls mips64el-linux-gnuabi64-gcc qemu-mips64el
-powerpc    calls powerpc-linux-gnu-gcc     qemu-ppc
-ppc64      calls powerpc64-linux-gnu-gcc   qemu-ppc64
+mipsel     long  mipsel-linux-gnu-gcc      qemu-mipsel
+mips64el   long  mips64el-linux-gnuabi64-gcc qemu-mips64el
+powerpc    long  powerpc-linux-gnu-gcc     qemu-ppc
+ppc64      long  powerpc64-linux-gnu-gcc   qemu-ppc64
 ppc64le    calls powerpc64le-linux-gnu-gcc qemu-ppc64le
 musl-i386  musl  i686-linux-gnu-gcc        qemu-i386
 musl-armhf musl  arm-linux-gnueabihf-gcc   qemu-arm
@@ -171,7 +171,7 @@ programs() {
 }
 
 if [ "${1-}" = list ]; then
-    list | awk -v inside=$inside_level '$2 != "musl" || inside == "-O2" { print $1 }'
+    list | awk -v inside=$inside_level '$2 !~ /^(long|musl)$/ || inside == "-O2" { print $1 }'
     exit
 fi
 read -r target programs compiler launcher < <(list | grep "^${1:-none} ") ||
