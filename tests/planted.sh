@@ -25,7 +25,7 @@ table() {
 }
 [ "${1-}" != --table ] || { table; exit; }
 
-export PLANTED=${BUILD:-build}/planted SARK_TEST_SCALE=20 SARK_TEST_SEED=1000
+export PLANTED=${BUILD:-build}/planted SARK_TEST_SCALE=40 SARK_TEST_SEED=1000
 # Nothing is weakened, but so the model checker ends with the first failure (relacy/scenario.h).
 export RELACY_WEAKEN="none 1 1 relaxed" RELACY_COMPLETE=1 RELACY_RANDOM=50000
 export BUILD=build FUZZ_SECONDS=30

@@ -288,7 +288,6 @@ case ${1-} in
         add_variant clang plain 15
         add_variant gcc address 10
         add_variant gcc thread 10
-        add_variant clang thread 5
         add_variant gcc perturbed 10
         add_variant gcc perturbed-address 5
         add_variant clang perturbed-thread 3

@@ -26,7 +26,7 @@
 #include "schedule/scenarios.h"
 #include "schedule/toys.h"
 
-#define USUAL_SCHEDULES 20000 /* of each scenario */
+#define USUAL_SCHEDULES 10000 /* of each scenario */
 
 enum { SCENARIOS = PAIR_CALLS * (PAIR_CALLS + 1) / 2 + PLAY_SCRIPTS };
 
