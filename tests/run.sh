@@ -62,7 +62,7 @@ starts_here() {
 # stress_fork, most of whose time the system takes to fork.
 programs_of() {
     local sources
-    mapfile -t sources < <(ls tests/*.c | grep -v _part)
+    mapfile -t sources < <(printf '%s\n' tests/*.c | grep -v _part)
     case $1 in
         thread) mapfile -t sources < <(with_threads "${sources[@]}") ;;
         perturbed*) mapfile -t sources < <(with_threads tests/{api,lin,stress,unit}_*.c |
