@@ -2472,6 +2472,8 @@ static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t has
    a_last_stamp      | who writes it    | the same, or of a resident word   | R2; R1 in overlap
    a_misses ...      | metrics          | anybody whose home this is        | R1, read-modify-write
    a_moving          | scans            | who makes room (>>moving)         | R4 of the shard, E5
+   a pin's a_ref     | scans            | claim: anybody; then who unpins   | E3 to E5
+   a_sequence        | who looks at pins| who claimed it; one unpin, a swap | E9, R3
 
    Bounds. claim: 8 probes, then the caller takes the shard's lock. */
 

@@ -87,16 +87,19 @@ struct slot_changes_hands {
     }
 };
 
+/* A slot that the first key has left, with its tag. */
+static void prepare_left_slot()
+{
+    prepare_cache();
+    set(&first_key);
+    sark_cache_delete(cache, &first_key, 1);
+}
+
 /* Who looks for a key, and finds its tag where a key of another shard is by now, does not read that
    key's entry. */
 struct tag_of_another_shard {
     enum { THREADS = 2 };
-    void prepare()
-    {
-        prepare_cache();
-        set(&first_key);
-        sark_cache_delete(cache, &first_key, 1);
-    }
+    void prepare() { prepare_left_slot(); }
     void run(unsigned thread)
     {
         if (thread == 0) set(&second_key);
@@ -108,12 +111,7 @@ struct tag_of_another_shard {
 /* Who sees an entry in a slot finds it there: a walk overlooks none that stays. */
 struct slot_is_seen {
     enum { THREADS = 2 };
-    void prepare()
-    {
-        prepare_cache();
-        set(&first_key);
-        sark_cache_delete(cache, &first_key, 1);
-    }
+    void prepare() { prepare_left_slot(); }
     void run(unsigned thread)
     {
         uint32_t ref = 0;
