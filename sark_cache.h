@@ -722,7 +722,7 @@ static inline uint64_t sarki_mix(uint64_t value)
    E11  | two callbacks and one row
    E12  | hits of two readers, and a look; a word changes hands; a first hit and a look
    E13  | a word changes hands; two readers with one home; hits and removal;
-        | resident hits and a move
+        | a look by a word, and removal; resident hits and a move
    E14  | the time asleep
 
    Given up. No free-standing fences: ThreadSanitizer does not model them. No read-modify-write
@@ -886,15 +886,15 @@ static inline bool sarki_cas64_relaxed(sarki_a64 *cell, uint64_t from, uint64_t 
                                                    memory_order_relaxed);
 }
 
-static inline bool sarki_cas64_acq_rel(sarki_a64 *cell, uint64_t from, uint64_t to)
+static inline bool sarki_cas64_acquire(sarki_a64 *cell, uint64_t from, uint64_t to)
 {
-    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_acq_rel,
+    return atomic_compare_exchange_strong_explicit(cell, &from, to, memory_order_acquire,
                                                    memory_order_relaxed);
 }
 
-static inline uint64_t sarki_or64_seq_cst(sarki_a64 *cell, uint64_t bits)
+static inline uint64_t sarki_or64_release(sarki_a64 *cell, uint64_t bits)
 {
-    return atomic_fetch_or_explicit(cell, bits, memory_order_seq_cst);
+    return atomic_fetch_or_explicit(cell, bits, memory_order_release);
 }
 
 static inline uint64_t sarki_and64_seq_cst(sarki_a64 *cell, uint64_t bits)
@@ -992,22 +992,22 @@ static inline bool sarki_cas64_relaxed(sarki_a64 *cell, uint64_t from, uint64_t 
     return sarki_wide_change(cell, &from, 0, to) == from;
 }
 
-static inline bool sarki_cas64_acq_rel(sarki_a64 *cell, uint64_t from, uint64_t to)
+static inline bool sarki_cas64_acquire(sarki_a64 *cell, uint64_t from, uint64_t to)
 {
     return sarki_wide_change(cell, &from, 0, to) == from;
 }
 
-static inline uint64_t sarki_or64_seq_cst(sarki_a64 *cell, uint64_t bits)
+static inline uint64_t sarki_or64_release(sarki_a64 *cell, uint64_t bits)
 {
     uint64_t old = sarki_load64_seq_cst(cell);
-    while (!sarki_cas64_acq_rel(cell, old, old | bits)) old = sarki_load64_seq_cst(cell);
+    while (!sarki_cas64_acquire(cell, old, old | bits)) old = sarki_load64_seq_cst(cell);
     return old;
 }
 
 static inline uint64_t sarki_and64_seq_cst(sarki_a64 *cell, uint64_t bits)
 {
     uint64_t old = sarki_load64_seq_cst(cell);
-    while (!sarki_cas64_acq_rel(cell, old, old & bits)) old = sarki_load64_seq_cst(cell);
+    while (!sarki_cas64_acquire(cell, old, old & bits)) old = sarki_load64_seq_cst(cell);
     return old;
 }
 
@@ -2718,7 +2718,7 @@ static inline uint64_t sarki_resident_claim(sarki_lease *lease, uint32_t ref)
     uint64_t word = sarki_load64_relaxed(a_word); /* order: R3 the swap */
     if ((uint32_t)word != (ref << 2 | SARKI_WORD_RESIDENT)) return 0;
     /* order: E13; who empties the word swaps as well, so one of the two sees the other */
-    return sarki_cas64_acq_rel(a_word, word, sarki_word_of(word, ref, SARKI_WORD_BUSY)) ? word : 0;
+    return sarki_cas64_acquire(a_word, word, sarki_word_of(word, ref, SARKI_WORD_BUSY)) ? word : 0;
 }
 
 /* Stamps and marks an entry whose word is busy. The stamp is released, so that who reads it while
@@ -2729,7 +2729,7 @@ static inline void sarki_resident_touch(sarki_resident *way, sarki_entry *entry,
     uint64_t hits = sarki_load64_relaxed(&way->a_hits); /* order: R2 */
     sarki_store64_relaxed(&way->a_hits, hits + 1);      /* order: R1, R2 */
     if (!(sarki_load64_seq_cst(&entry->a_stamp) & SARKI_MARKED)) /* order: E12, on x86 too */
-        sarki_or64_seq_cst(&entry->a_stamp, SARKI_MARKED);       /* order: E12 */
+        sarki_or64_release(&entry->a_stamp, SARKI_MARKED);       /* order: E12 */
 }
 
 /* Lets the lease of a hot entry stay in the slot, touched. The ordinary lease is held. False: the
@@ -2746,7 +2746,7 @@ static bool sarki_resident_settle_in(const sarki_leases *leases, sarki_lease *le
     uint64_t before_stamp = sarki_load64_relaxed(&way->a_stamp); /* order: R3 the swap */
     if (before && stamp < before_stamp + SARKI_YOUNG_UNITS) return false;
     uint64_t taken = sarki_word_of(word, before, SARKI_WORD_TAKEN);
-    if (!sarki_cas64_acq_rel(a_word, word, taken)) return false; /* order: E13 */
+    if (!sarki_cas64_acquire(a_word, word, taken)) return false; /* order: E13 */
     if (before) { /* its memory is still its own: H2 */
         sarki_entry *entry_before = sarki_entry_at(leases->region, before);
         SARKI_BYTES_READ(entry_before);
@@ -2774,11 +2774,11 @@ static uint32_t sarki_resident_empty(sarki_lease *lease, uint32_t ref, uint64_t 
         if (sarki_word_ref(word) != ref) return SARKI_WORD_EMPTY;
         if (state == SARKI_WORD_BUSY) return SARKI_WORD_BUSY;
         /* order: E13, so that the word is seen to have changed if the stamp has */
-        uint64_t last = sarki_load64_seq_cst(&sarki_residents_of(lease)->ways[number].a_stamp);
+        uint64_t last = sarki_load64_acquire(&sarki_residents_of(lease)->ways[number].a_stamp);
         if (state == SARKI_WORD_TAKEN) {
-            if (sarki_load64_seq_cst(a_word) != word) continue; /* order: E13 */
+            if (sarki_load64_relaxed(a_word) != word) continue; /* order: E13 as above */
             after = SARKI_WORD_TAKEN;
-        } else if (!sarki_cas64_acq_rel(a_word, word, empty)) { /* order: E13 */
+        } else if (!sarki_cas64_acquire(a_word, word, empty)) { /* order: E5, E13 */
             continue;
         }
         *stamp = sarki_max64(*stamp, last);
@@ -6962,7 +6962,7 @@ static void sarki_fork_word(const sarki_leases *leases, sarki_a64 *a_word)
     uint32_t ref = sarki_word_ref(word);
     if (!ref || ((uint32_t)word & 3u) == SARKI_WORD_RESIDENT) return;
     /* order: R5 */
-    sarki_or64_seq_cst(&sarki_entry_at(leases->region, ref)->a_stamp, SARKI_MARKED);
+    sarki_or64_release(&sarki_entry_at(leases->region, ref)->a_stamp, SARKI_MARKED);
     sarki_store64_relaxed(a_word, sarki_word_of(word, ref, SARKI_WORD_RESIDENT)); /* order: R5 */
 }
 

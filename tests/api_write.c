@@ -678,6 +678,24 @@ TEST(a_touch_that_finds_no_memory)
     FINISH(cache);
 }
 
+/* Where all others are pinned, the only room for a touch may be that of its own entry. */
+TEST(a_touch_does_not_cost_its_key)
+{
+    static sark_cache_pinned pins[MOST_PINS];
+    sark_cache *cache = tight_cache(MOST_PINS);
+    REQUIRE(cache != NULL);
+    uint32_t last = pin_full(cache, pins, 0, 1000) - 1, count = pin_full(cache, pins, last + 1, 0);
+    CHECK(sark_cache_delete(cache, &last, sizeof last) == SARK_CACHE_OK);
+    CHECK(sark_cache_unpin(cache, &pins[last]) == SARK_CACHE_OK);
+    pins[last].value = NULL;
+    CHECK(put_bytes(cache, last, 900, SARK_CACHE_NO_EXPIRY) == SARK_CACHE_OK);
+    CHECK(sark_cache_touch(cache, &last, sizeof last, 100) == SARK_CACHE_BUSY);
+    CHECK(sark_cache_contains(cache, &last, sizeof last) == SARK_CACHE_OK);
+    unpin_all(cache, pins, count);
+    CHECK(sark_cache_touch(cache, &last, sizeof last, 100) == SARK_CACHE_OK);
+    FINISH(cache);
+}
+
 /* Fills the region with entries of one size until the first of them, key 0, would be the next to
    leave for memory. */
 static void fill_to_the_brim(sark_cache *cache, size_t bytes)
@@ -815,6 +833,7 @@ int main(void)
     RUN(sizes_do_not_wrap);
     RUN(everything_pinned_is_busy_and_evicts_nothing);
     RUN(a_touch_that_finds_no_memory);
+    RUN(a_touch_does_not_cost_its_key);
     RUN(room_is_not_made_of_the_key_itself);
     RUN(more_than_half_of_the_region);
     RUN(a_value_from_the_cache_itself);

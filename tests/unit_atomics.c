@@ -63,7 +63,7 @@ static void *swaps(void *argument)
     (void)argument;
     for (uint64_t i = 0; i < rounds;) {
         uint64_t from = read_either(i);
-        i += i & 1 ? sarki_cas64_acq_rel(&number, from, from + BOTH)
+        i += i & 1 ? sarki_cas64_acquire(&number, from, from + BOTH)
                    : sarki_cas64_relaxed(&number, from, from + BOTH);
     }
     return NULL;
@@ -73,7 +73,7 @@ TEST(a_swap_is_one_step)
 {
     run_all(UINT32_MAX, swaps); /* the low half carries into the high one at once */
     CHECK(read_either(0) == UINT32_MAX + THREADS * rounds * BOTH);
-    CHECK(!sarki_cas64_relaxed(&number, 0, 1) && !sarki_cas64_acq_rel(&number, 0, 1));
+    CHECK(!sarki_cas64_relaxed(&number, 0, 1) && !sarki_cas64_acquire(&number, 0, 1));
     CHECK(read_either(1) == UINT32_MAX + THREADS * rounds * BOTH);
 }
 
@@ -83,7 +83,7 @@ static void *flips(void *argument)
     uint64_t mine = BOTH << *(const uint32_t *)argument;
     uint32_t mistakes = 0;
     for (uint64_t i = 0; i < rounds; i++) {
-        mistakes += (sarki_or64_seq_cst(&number, mine) & mine) != 0;
+        mistakes += (sarki_or64_release(&number, mine) & mine) != 0;
         mistakes += (read_either(i) & mine) != mine;
         mistakes += (sarki_and64_seq_cst(&number, ~mine) & mine) != mine;
         mistakes += (read_either(i) & mine) != 0;

@@ -43,13 +43,13 @@ TEST(changes)
     CHECK(!sarki_cas64_relaxed(&cell, OTHER, 0) && read_all_ways(&cell) == ONE);
     CHECK(!sarki_cas64_relaxed(&cell, ONE ^ 1, 0) && !sarki_cas64_relaxed(&cell, ~ONE, 0));
     CHECK(sarki_cas64_relaxed(&cell, ONE, OTHER) && read_all_ways(&cell) == OTHER);
-    CHECK(!sarki_cas64_acq_rel(&cell, ONE, 0) && read_all_ways(&cell) == OTHER);
-    CHECK(sarki_cas64_acq_rel(&cell, OTHER, CARRY) && read_all_ways(&cell) == CARRY);
+    CHECK(!sarki_cas64_acquire(&cell, ONE, 0) && read_all_ways(&cell) == OTHER);
+    CHECK(sarki_cas64_acquire(&cell, OTHER, CARRY) && read_all_ways(&cell) == CARRY);
     CHECK(sarki_add64_relaxed(&cell, 1) == CARRY && read_all_ways(&cell) == CARRY + 1);
     CHECK(sarki_add64_relaxed(&cell, 0) == CARRY + 1 && read_all_ways(&cell) == CARRY + 1);
     CHECK(sarki_add64_relaxed(&cell, 0u - UINT64_C(1)) == CARRY + 1);
     CHECK(read_all_ways(&cell) == CARRY);
-    CHECK(sarki_or64_seq_cst(&cell, ONE) == CARRY && read_all_ways(&cell) == (CARRY | ONE));
+    CHECK(sarki_or64_release(&cell, ONE) == CARRY && read_all_ways(&cell) == (CARRY | ONE));
     CHECK(sarki_and64_seq_cst(&cell, OTHER) == (CARRY | ONE));
     CHECK(read_all_ways(&cell) == ((CARRY | ONE) & OTHER));
 }
@@ -69,9 +69,9 @@ static void *work(void *context)
     for (uint64_t i = 0; i < rounds; i++) {
         sarki_add64_relaxed(&sum, CARRY);
         uint64_t before = sarki_load64_relaxed(&swapped);
-        while (!sarki_cas64_acq_rel(&swapped, before, before + CARRY))
+        while (!sarki_cas64_acquire(&swapped, before, before + CARRY))
             before = sarki_load64_relaxed(&swapped);
-        CHECK(!(sarki_or64_seq_cst(&bits, mine->bit) & mine->bit));
+        CHECK(!(sarki_or64_release(&bits, mine->bit) & mine->bit));
         CHECK((sarki_load64_seq_cst(&bits) & mine->bit) == mine->bit);
         CHECK((sarki_and64_seq_cst(&bits, ~mine->bit) & mine->bit) == mine->bit);
         sarki_store64_release(&halves, mine->bit);

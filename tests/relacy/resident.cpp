@@ -98,10 +98,16 @@ struct words_change_hands {
     void finish() { touches_are_there(); }
 };
 
-/* Two readers with one home. The slot's last stamp is of either, so none is expected. */
+/* Two readers with one home, who hit by its word, which one of them then takes for another entry.
+   The slot's last stamp is of either, so none is expected; but no hit of a word is lost to the
+   count beside it, so no stamp is either. */
 struct one_home {
     enum { THREADS = 2 };
-    void prepare() { prepare_cache(THREADS, 1); }
+    void prepare()
+    {
+        prepare_cache(THREADS, 1);
+        hit(0, 0);
+    }
     void run(unsigned thread)
     {
         hit(0, 0);
@@ -110,6 +116,9 @@ struct one_home {
     }
     void finish()
     {
+        sark_cache_metrics metrics;
+        sark_cache_metrics_read(cache, &metrics);
+        RL_ASSERT(metrics.hits == 4);
         last_touch[0] = last_touch[1] = 0;
         touches_are_there();
     }
@@ -166,6 +175,28 @@ struct hits_and_removal {
     }
 };
 
+/* A reader who has the entry in a word looks at it without a use of the word, as its buffer is too
+   short, while the entry is removed and its memory freed. */
+struct look_and_removal {
+    enum { THREADS = 2 };
+    void prepare()
+    {
+        prepare_cache(THREADS, 2);
+        hit(0, 0);
+    }
+    void run(unsigned thread)
+    {
+        if (thread == 0) {
+            sark_cache_status status = sark_cache_get(cache, &keys[0], 1, NULL, 0, NULL);
+            RL_ASSERT(status == SARK_CACHE_SHORT_BUFFER || status == SARK_CACHE_MISS);
+            return;
+        }
+        sark_cache_delete(cache, &keys[0], 1);
+        sarki_retired_collect(cache);
+    }
+    void finish() { touches_are_there(); }
+};
+
 int main()
 {
     model_run_long<hits_and_look>("hits of two readers, and a look");
@@ -173,5 +204,6 @@ int main()
     model_run<one_home>("two readers with one home");
     model_run<first_hit_and_look>("a first hit and a look");
     model_run<hits_and_removal>("hits and removal");
+    model_run<look_and_removal>("a look by a word, and removal");
     return model_summary();
 }
