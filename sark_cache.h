@@ -50,8 +50,9 @@
    the cache; the clock and the allocator may not. Inside a removal callback an insert may use
    free memory and evict for its place, but does not evict for bytes (it gives SARK_CACHE_BUSY):
    the entry that is being reported still holds its memory. A thread may exit or be cancelled at
-   any time: a call that has begun ends before. Leaving a callback or a call by longjmp, or by
-   asynchronous cancellation, is forbidden. Calls from signal handlers are not supported; a
+   any time: a call that has begun ends before. Leaving a callback or a call by longjmp,
+   pthread_exit, an exception or asynchronous cancellation is forbidden, and so is allowing
+   cancellation inside a callback. Calls from signal handlers are not supported; a
    handler that interrupts a call is harmless.
 
    A process that forks calls sark_cache_fork_prepare, _parent and _child around it, or does not use
@@ -258,7 +259,8 @@ SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache);
    The child goes on with a copy of its own. Calls that were under way in other threads have not
    happened there: what they removed is not reported again, and their memory is free. Pins that were
    out stay out. There is no cleanup thread in the child, which the metrics tell. Without these
-   calls the child must not use the cache, but for a destroy where no other thread was in a call.
+   calls the child must not use the cache, but for a destroy where there is no cleanup thread and no
+   other thread was in a call.
    cache  NULL: nothing happens
    Threads: prepare waits until no call holds a lock; calls of other threads wait until parent, but
    hits do not. child takes time in proportion to the number of entries. */
@@ -722,7 +724,7 @@ static inline uint64_t sarki_mix(uint64_t value)
    E11  | two callbacks and one row
    E12  | hits of two readers, and a look; a word changes hands; a first hit and a look
    E13  | a word changes hands; two readers with one home; hits and removal;
-        | a look by a word, and removal; resident hits and a move
+        | resident hits and a move; a look at a word that is taken; a look by a word, and removal
    E14  | the time asleep
 
    Given up. No free-standing fences: ThreadSanitizer does not model them. No read-modify-write
@@ -892,9 +894,9 @@ static inline bool sarki_cas64_acquire(sarki_a64 *cell, uint64_t from, uint64_t 
                                                    memory_order_relaxed);
 }
 
-static inline uint64_t sarki_or64_release(sarki_a64 *cell, uint64_t bits)
+static inline uint64_t sarki_or64_relaxed(sarki_a64 *cell, uint64_t bits)
 {
-    return atomic_fetch_or_explicit(cell, bits, memory_order_release);
+    return atomic_fetch_or_explicit(cell, bits, memory_order_relaxed);
 }
 
 static inline uint64_t sarki_and64_seq_cst(sarki_a64 *cell, uint64_t bits)
@@ -907,6 +909,11 @@ static inline uint64_t sarki_add64_relaxed(sarki_a64 *cell, uint64_t value)
     return atomic_fetch_add_explicit(cell, value, memory_order_relaxed);
 }
 
+static inline void sarki_numbers_forked(int64_t process_id)
+{
+    (void)process_id;
+}
+
 #else /* no lock-free 64-bit atomics */
 
 typedef struct sarki_a64 {
@@ -914,18 +921,40 @@ typedef struct sarki_a64 {
     uint32_t low, high;
 } sarki_a64;
 
-/* Waits are short: the holder does two loads or stores. */
+/* What busy is while it is set: after a fork another number, since who was at a number then is not
+   in the child. */
+static sarki_a32 sarki_wide_process = 1;
+
+static void sarki_nap(int64_t ns); /* in the next section */
+
+/* Waits are short, as the holder does two loads or stores; but one that does not run may need the
+   processor of who waits. */
 static inline void sarki_wide_enter(sarki_a64 *cell)
 {
-    uint32_t idle = 0;
-    while (!atomic_compare_exchange_weak_explicit(&cell->busy, &idle, 1, memory_order_seq_cst,
-                                                  memory_order_relaxed))
-        idle = 0;
+    uint32_t mine = atomic_load_explicit(&sarki_wide_process, memory_order_relaxed), found = 0;
+    for (uint32_t spins = 1;
+         !atomic_compare_exchange_weak_explicit(&cell->busy, &found, mine, memory_order_seq_cst,
+                                                memory_order_relaxed);
+         spins++) {
+        if (found != mine) continue;
+        found = 0;
+        if (spins % SARKI_SPINS == 0) sarki_nap(1000);
+    }
 }
 
 static inline void sarki_wide_leave(sarki_a64 *cell)
 {
     atomic_store_explicit(&cell->busy, 0, memory_order_seq_cst);
+}
+
+/* In the child, after a fork by its only thread. */
+static void sarki_numbers_forked(int64_t process_id)
+{
+    static int64_t known_id; /* 0: the first process */
+    uint32_t process = atomic_load_explicit(&sarki_wide_process, memory_order_relaxed) + 1;
+    if (known_id == process_id) return; /* there are several caches */
+    known_id = process_id;
+    atomic_store_explicit(&sarki_wide_process, process ? process : 1, memory_order_relaxed);
 }
 
 /* Puts to where the value is from, or in any case; returns what it was. */
@@ -997,7 +1026,7 @@ static inline bool sarki_cas64_acquire(sarki_a64 *cell, uint64_t from, uint64_t 
     return sarki_wide_change(cell, &from, 0, to) == from;
 }
 
-static inline uint64_t sarki_or64_release(sarki_a64 *cell, uint64_t bits)
+static inline uint64_t sarki_or64_relaxed(sarki_a64 *cell, uint64_t bits)
 {
     uint64_t old = sarki_load64_seq_cst(cell);
     while (!sarki_cas64_acquire(cell, old, old | bits)) old = sarki_load64_seq_cst(cell);
@@ -1204,11 +1233,20 @@ static int64_t sarki_asleep_ns(void)
     return most;
 }
 
+static void sarki_nap(int64_t ns)
+{
+    struct timespec nap = {0, (long)ns};
+    int errno_before = errno, cancel = sarki_cancel_defer();
+    nanosleep(&nap, NULL);
+    sarki_cancel_allow(cancel);
+    errno = errno_before;
+}
+
 /* Waits at most wait_ms. Where the clock fails, or cannot tell a time so late, it sleeps 10 ms at
    most, and no change ends that: who waits looks again, and must not do so all the time. */
 static void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex, uint32_t wait_ms)
 {
-    struct timespec until, nap = {0, (long)(wait_ms < 10 ? wait_ms : 10) * 1000000};
+    struct timespec until;
     int64_t now_ns = sarki_clock_ns(CLOCK_MONOTONIC);
     int64_t until_ns = now_ns + (int64_t)wait_ms * 1000000;
     until.tv_sec = (time_t)(until_ns / 1000000000);
@@ -1218,7 +1256,7 @@ static void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex, uint32
         pthread_cond_timedwait(condition, mutex, &until);
     } else {
         sarki_unlock(mutex);
-        nanosleep(&nap, NULL);
+        sarki_nap((int64_t)sarki_min32(wait_ms, 10) * 1000000);
         sarki_lock(mutex);
     }
     sarki_cancel_allow(cancel);
@@ -2474,6 +2512,7 @@ static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t has
    a_moving          | scans            | who makes room (>>moving)         | R4 of the shard, E5
    a pin's a_ref     | scans            | claim: anybody; then who unpins   | E3 to E5
    a_sequence        | who looks at pins| who claimed it; one unpin, a swap | E9, R3
+   a_visitor         | fork_child       | who claimed it                    | R2
 
    Bounds. claim: 8 probes, then the caller takes the shard's lock. */
 
@@ -2496,6 +2535,7 @@ typedef struct sarki_lease {
 typedef struct sarki_pin {
     sarki_a32 a_ref;
     sarki_a32 a_sequence; /* grows with each pin and unpin; odd while it is out */
+    sarki_a32 a_visitor;  /* hash of the thread whose walk has it; 0: somebody has a token */
 } sarki_pin;
 
 typedef struct sarki_leases {
@@ -2729,7 +2769,7 @@ static inline void sarki_resident_touch(sarki_resident *way, sarki_entry *entry,
     uint64_t hits = sarki_load64_relaxed(&way->a_hits); /* order: R2 */
     sarki_store64_relaxed(&way->a_hits, hits + 1);      /* order: R1, R2 */
     if (!(sarki_load64_seq_cst(&entry->a_stamp) & SARKI_MARKED)) /* order: E12, on x86 too */
-        sarki_or64_release(&entry->a_stamp, SARKI_MARKED);       /* order: E12 */
+        sarki_or64_relaxed(&entry->a_stamp, SARKI_MARKED); /* order: E12 by the load before it */
 }
 
 /* Lets the lease of a hot entry stay in the slot, touched. The ordinary lease is held. False: the
@@ -3080,6 +3120,7 @@ typedef struct sarki_room {
     sarki_mutex mutex;
     sarki_condition changed;
     sarki_a32 a_waiting;  /* threads that wait for a change */
+    uint32_t changes;     /* so many, while somebody waited */
     uint32_t next_ticket; /* first come, first served */
     uint32_t serving;
 } sarki_room;
@@ -3210,6 +3251,14 @@ static inline sarki_a64 *sarki_oldest_of(const sark_cache *cache, const sarki_sh
 static inline sarki_a64 *sarki_next_deadline_of(const sark_cache *cache, const sarki_shard *shard)
 {
     return &cache->a_next_deadlines[shard - cache->shards];
+}
+
+/* Has it read anew. */
+static void sarki_asleep_forget(sark_cache *cache)
+{
+    sarki_store64_relaxed(&cache->a_asleep_ns, (uint64_t)INT64_MIN); /* order: R5 */
+    sarki_store64_relaxed(&cache->a_asleep_read_ns, /* order: R5: never */
+                          0u - (uint64_t)SARKI_ASLEEP_EVERY_NS);
 }
 
 /* Reads anew how long the machine has been asleep, which only grows; false: a clock fails. */
@@ -3518,6 +3567,7 @@ static inline void sarki_room_changed(sark_cache *cache)
 {
     if (sarki_load32_seq_cst(&cache->room.a_waiting) == 0) return; /* order: E8, on x86 too */
     sarki_lock(&cache->room.mutex);
+    cache->room.changes++;
     sarki_wake_all(&cache->room.changed);
     sarki_unlock(&cache->room.mutex);
 }
@@ -4584,7 +4634,13 @@ static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted, bool *i
    lock is held; and of two inserts of one new key both may have evicted for it, then one gives its
    place back. So an insert may evict an entry that it needed not, where it overlaps such a call. */
 
-#define SARKI_ROOM_PATIENCE 10000u /* waits of at most a millisecond, mostly woken at once */
+/* Who waits for a block looks again at each change, which costs 1 of its patience, or after some
+   milliseconds without one, which cost SARKI_ROOM_WAIT. */
+#ifndef SARKI_ROOM_WAIT_MS
+#define SARKI_ROOM_WAIT_MS 1u
+#endif
+#define SARKI_ROOM_WAIT 64u
+#define SARKI_ROOM_PATIENCE (10000u * SARKI_ROOM_WAIT)
 
 /* Reserves a place, if the count is below max_entries. */
 static bool sarki_place_reserve(sark_cache *cache)
@@ -4698,11 +4754,18 @@ static void sarki_turn_flush(sark_cache *cache, sarki_frame *frame)
     if (reports) sarki_turn_enter(cache);
 }
 
-static void sarki_room_sleep(sark_cache *cache)
+/* Sleeps until something changes, a millisecond at most. Returns what patience that costs. */
+static uint32_t sarki_room_sleep(sark_cache *cache)
 {
-    sarki_lock(&cache->room.mutex);
-    sarki_wait_ms(&cache->room.changed, &cache->room.mutex, 1);
-    sarki_unlock(&cache->room.mutex);
+    sarki_room *room = &cache->room;
+    sarki_lock(&room->mutex);
+    uint32_t changes = room->changes;
+    sarki_add32_relaxed(&room->a_waiting, 1); /* order: R1 a lost wake-up costs a millisecond */
+    sarki_wait_ms(&room->changed, &room->mutex, SARKI_ROOM_WAIT_MS);
+    sarki_sub32_relaxed(&room->a_waiting, 1); /* order: R1 */
+    uint32_t cost = room->changes != changes ? 1 : SARKI_ROOM_WAIT;
+    sarki_unlock(&room->mutex);
+    return cost;
 }
 
 /* How far making room for a block has come. */
@@ -4755,8 +4818,9 @@ static uint32_t sarki_room_make(sark_cache *cache, uint32_t granules, const sark
             sarki_places_give_back(cache, 1);
             sarki_turn_flush(cache, frame);
         } else {
-            sarki_room_sleep(cache);
-            making.patience = making.victims_left > 0 ? making.patience - 1 : 0;
+            uint32_t cost = sarki_room_sleep(cache);
+            bool goes_on = making.victims_left > 0 && making.patience > cost;
+            making.patience = goes_on ? making.patience - cost : 0;
         }
     }
 }
@@ -5815,6 +5879,7 @@ SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cach
     if (!cache || !visit) return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
     sarki_pin *pin = sarki_pin_claim(&cache->leases, SARKI_CLAIMED);
     if (!pin) return sarki_refuse(cache, SARK_CACHE_NO_PIN);
+    sarki_store32_relaxed(&pin->a_visitor, sarki_thread_hash()); /* order: R2 it is claimed */
     uint32_t use = sarki_pin_out(pin);
     int cancel = sarki_cancel_defer();
     sarki_spot spot = {0, 0};
@@ -5834,6 +5899,7 @@ SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cach
         sarki_store32_release(&pin->a_ref, SARKI_CLAIMED); /* order: E5 */
     } while (go_on && sarki_walk_next(cache, &spot));
     sarki_cancel_allow(cancel);
+    sarki_store32_relaxed(&pin->a_visitor, 0); /* order: R2 */
     sarki_pin_back(&cache->leases, (uint32_t)(pin - cache->leases.pins), use);
     return SARK_CACHE_OK;
 }
@@ -6759,9 +6825,7 @@ static sark_cache *sarki_build(const sark_cache_config *config, void *memory,
     }
     sarki_stamps_create(cache);
     cache->process_id = sarki_process_id();
-    sarki_store64_relaxed(&cache->a_asleep_ns, (uint64_t)INT64_MIN); /* order: R5 */
-    sarki_store64_relaxed(&cache->a_asleep_read_ns, /* order: R5: never */
-                          0u - (uint64_t)SARKI_ASLEEP_EVERY_NS);
+    sarki_asleep_forget(cache);
     *status = SARK_CACHE_OK;
     return cache;
 }
@@ -6874,13 +6938,16 @@ SARK_CACHE_API sark_cache_status sark_cache_get_config(const sark_cache *cache,
 /* ---- >>fork ----------------------------------------------------------------------------------
 
    Purpose. A child process goes on with its copy of the cache. prepare takes all locks, so that no
-   structure is copied half changed (the one exception to "never two shard locks"). What other
-   threads were about in between is undone in the child, where they are not: places and blocks of
-   inserts under way, turns, leases, rows of reporters, removed entries that they had not reported.
+   structure is copied half changed (the one exception to "never two shard locks"), and no mutex
+   made anew that somebody has. What other threads were about is undone in the child, where they are
+   not: places and blocks of inserts under way, turns, leases, walks, rows of reporters, removed
+   entries that they had not reported.
 
    Bounds. child looks once at each block of the arena.
 
-   Given up. A pin of another thread is not told from one whose token the child has, and stays. */
+   Given up. A pin of another thread is not told from one whose token the child has, and stays.
+   Where 64-bit numbers are two halves, one that another thread was just changing without a lock may
+   be of two times: a count of the metrics, or the last touch of an entry that was pinned. */
 
 SARKI_UNANALYSED /* the locks of all shards */
 SARK_CACHE_API void sark_cache_fork_prepare(sark_cache *cache)
@@ -6962,8 +7029,20 @@ static void sarki_fork_word(const sarki_leases *leases, sarki_a64 *a_word)
     uint32_t ref = sarki_word_ref(word);
     if (!ref || ((uint32_t)word & 3u) == SARKI_WORD_RESIDENT) return;
     /* order: R5 */
-    sarki_or64_release(&sarki_entry_at(leases->region, ref)->a_stamp, SARKI_MARKED);
+    sarki_or64_relaxed(&sarki_entry_at(leases->region, ref)->a_stamp, SARKI_MARKED);
     sarki_store64_relaxed(a_word, sarki_word_of(word, ref, SARKI_WORD_RESIDENT)); /* order: R5 */
+}
+
+/* Frees a pin that is claimed, or given back, but half, or that a walk of another thread has. */
+static void sarki_fork_pin(sarki_pin *pin)
+{
+    uint32_t use = sarki_load32_relaxed(&pin->a_sequence);    /* order: R5 it is the only thread */
+    uint32_t visitor = sarki_load32_relaxed(&pin->a_visitor); /* order: R5 */
+    bool is_out = use & 1, is_others = visitor && visitor != sarki_thread_hash();
+    if (is_out && !is_others) return;
+    sarki_store32_relaxed(&pin->a_sequence, use + is_out); /* order: R5 */
+    sarki_store32_relaxed(&pin->a_visitor, 0);             /* order: R5 */
+    sarki_store32_relaxed(&pin->a_ref, 0);                 /* order: R5 */
 }
 
 static void sarki_fork_leases(sarki_leases *leases)
@@ -6974,11 +7053,7 @@ static void sarki_fork_leases(sarki_leases *leases)
         for (uint32_t way = 0; leases->has_residents && way < SARKI_RESIDENT_WAYS; way++)
             sarki_fork_word(leases, &sarki_residents_of(lease)->a_words[way]);
     }
-    for (uint32_t i = 0; i < leases->pin_count; i++) { /* claimed, or given back, but half */
-        sarki_pin *pin = &leases->pins[i];
-        bool is_out = sarki_load32_relaxed(&pin->a_sequence) & 1; /* order: R5 as above */
-        if (!is_out) sarki_store32_relaxed(&pin->a_ref, 0);       /* order: R5 */
-    }
+    for (uint32_t i = 0; i < leases->pin_count; i++) sarki_fork_pin(&leases->pins[i]);
     sarki_store32_relaxed(&leases->a_moving, 0); /* order: R5 as above */
 }
 
@@ -6997,16 +7072,18 @@ static void sarki_fork_reporters(sark_cache *cache)
 SARK_CACHE_API void sark_cache_fork_child(sark_cache *cache)
 {
     if (!cache) return;
+    sarki_numbers_forked(sarki_process_id());
     sark_cache_fork_parent(cache);
     sarki_locks_create(cache); /* anew: in the copies others may wait */
     cache->process_id = sarki_process_id();
     cache->cleaner.running = false;
+    cache->cleaner.stop = true; /* a callback on the cleanup thread may have forked */
+    sarki_asleep_forget(cache);
     cache->room.next_ticket = cache->room.serving = 0;
     sarki_store32_relaxed(&cache->room.a_waiting, 0);       /* order: R5 no other thread is here */
     sarki_store32_relaxed(&cache->memory.a_turn_taken, 0);  /* order: R5 */
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         sarki_shard *shard = &cache->shards[i];
-        sarki_store32_relaxed(&shard->a_held, 0); /* order: R5 */
         sarki_stack_take(&shard->retired);
         sarki_stack_take(&shard->spares);
         sarki_spares_publish(cache, shard);
@@ -7131,6 +7208,8 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_RESIDENT_WAYS
 #undef SARKI_RETIRE_BATCH
 #undef SARKI_ROOM_PATIENCE
+#undef SARKI_ROOM_WAIT
+#undef SARKI_ROOM_WAIT_MS
 #undef SARKI_SET_APART
 #undef SARKI_SHADOW
 #undef SARKI_SHARD_BYTES

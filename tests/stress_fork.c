@@ -247,6 +247,120 @@ TEST(fork_inside_a_callback)
     fork_inside_at(50);
 }
 
+/* ---- A fork beside a walk -------------------------------------------------------------------- */
+
+static _Atomic(bool) walk_began, walk_ends;
+
+static bool walk_on(void *context, const void *key, size_t key_bytes, const void *value,
+                    size_t value_bytes, int64_t ttl_left_ms)
+{
+    (void)context, (void)key, (void)key_bytes, (void)value, (void)value_bytes, (void)ttl_left_ms;
+    atomic_store(&walk_began, true);
+    while (!atomic_load(&walk_ends)) sched_yield();
+    return true;
+}
+
+static void *walk(void *context)
+{
+    CHECK(sark_cache_foreach(context, walk_on, NULL) == SARK_CACHE_OK);
+    return NULL;
+}
+
+/* A walk of another thread is over in the child, and its pin is free. */
+TEST(a_walk_of_another_thread)
+{
+    sark_cache_config config = support_config(10);
+    config.pin_count = 1;
+    sark_cache *cache = support_create(&config);
+    sark_cache_pinned pinned;
+    pthread_t thread;
+    int status = -1;
+    REQUIRE(cache != NULL && put(cache, "k", "value", 0) == SARK_CACHE_OK);
+    REQUIRE(pthread_create(&thread, NULL, walk, cache) == 0);
+    while (!atomic_load(&walk_began)) sched_yield();
+    CHECK(sark_cache_pin(cache, "k", 1, &pinned) == SARK_CACHE_NO_PIN);
+    sark_cache_fork_prepare(cache);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(CHILD_LIMIT_S);
+        sark_cache_fork_child(cache);
+        bool pins = sark_cache_pin(cache, "k", 1, &pinned) == SARK_CACHE_OK &&
+                    sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK;
+        _exit(!pins || sark_cache_destroy(cache) != SARK_CACHE_OK);
+    }
+    sark_cache_fork_parent(cache);
+    CHECK(child_ended(child, &status) && status == 0);
+    atomic_store(&walk_ends, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+    FINISH(cache);
+}
+
+/* Forks once; the child goes on with the walk. */
+static bool fork_on(void *context, const void *key, size_t key_bytes, const void *value,
+                    size_t value_bytes, int64_t ttl_left_ms)
+{
+    inside *mine = context;
+    (void)key, (void)key_bytes, (void)value, (void)value_bytes, (void)ttl_left_ms;
+    fork_inside(mine, NULL, 0, NULL, 0, SARK_CACHE_DELETED);
+    return true;
+}
+
+/* A thread that forks inside its own walk goes on with it in the child. */
+TEST(a_walk_that_forks)
+{
+    sark_cache_config config = support_config(10);
+    config.pin_count = 1;
+    sark_cache *cache = support_create(&config);
+    sark_cache_pinned pinned;
+    REQUIRE(cache != NULL);
+    for (uint32_t key = 0; key < 5; key++)
+        CHECK(sark_cache_set(cache, &key, sizeof key, "value", 5, 0) == SARK_CACHE_OK);
+    inside mine = {cache, 0, 2, -1};
+    CHECK(sark_cache_foreach(cache, fork_on, &mine) == SARK_CACHE_OK && mine.removals == 5);
+    uint32_t key = 0;
+    CHECK(sark_cache_pin(cache, &key, sizeof key, &pinned) == SARK_CACHE_OK);
+    CHECK(sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK);
+    sark_cache_status status = sark_cache_destroy(cache);
+    if (mine.status == 0) _exit(status != SARK_CACHE_OK || atomic_load(&test_failures_in_case));
+    CHECK(status == SARK_CACHE_OK && mine.status > 0);
+    int ended = -1;
+    CHECK(child_ended((pid_t)mine.status, &ended) && ended == 0);
+}
+
+/* ---- A fork on the cleanup thread ------------------------------------------------------------ */
+
+static void fork_at_expiry(void *context, const void *key, size_t key_bytes, const void *value,
+                           size_t value_bytes, sark_cache_cause cause)
+{
+    const inside *mine = context;
+    if (cause != SARK_CACHE_EXPIRED) return;
+    fork_inside(context, key, key_bytes, value, value_bytes, cause);
+    if (mine->status != 0) return;
+    sigset_t none; /* of the signals that the cleanup thread does not get */
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    signal(SIGALRM, SIG_DFL);
+    alarm(CHILD_LIMIT_S);
+}
+
+/* The child has no cleanup thread: the one that forks ends after its callback, and so the child. */
+TEST(fork_on_the_cleanup_thread)
+{
+    static inside mine;
+    sark_cache_config config = {.max_entries = 10, .max_bytes = 1 << 16,
+                                .cleanup_interval_ms = 1, .on_remove = fork_at_expiry};
+    config.on_remove_context = &mine;
+    sark_cache *cache = NULL;
+    mine = (inside){NULL, 0, 1, -1};
+    REQUIRE(sark_cache_create(&cache, &config) == SARK_CACHE_OK);
+    mine.cache = cache;
+    CHECK(put(cache, "k", "v", 1) == SARK_CACHE_OK);
+    while (sark_cache_size(cache) > 0) sched_yield();
+    CHECK(sark_cache_destroy(cache) == SARK_CACHE_OK); /* waits for the callback */
+    int ended = -1;
+    CHECK(mine.status > 0 && child_ended((pid_t)mine.status, &ended) && ended == 0);
+}
+
 TEST(null_is_nothing)
 {
     sark_cache_fork_prepare(NULL);
@@ -277,6 +391,9 @@ int main(int argument_count, char **arguments)
     RUN(null_is_nothing);
     RUN(destroy_in_a_child_without_the_calls);
     RUN(pins_stay_out);
+    RUN(a_walk_of_another_thread);
+    RUN(a_walk_that_forks);
+    RUN(fork_on_the_cleanup_thread);
     RUN(fork_inside_a_callback);
     RUN(forks_while_entries_bind);
     RUN(forks_while_bytes_bind);

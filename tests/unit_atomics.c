@@ -83,7 +83,7 @@ static void *flips(void *argument)
     uint64_t mine = BOTH << *(const uint32_t *)argument;
     uint32_t mistakes = 0;
     for (uint64_t i = 0; i < rounds; i++) {
-        mistakes += (sarki_or64_release(&number, mine) & mine) != 0;
+        mistakes += (sarki_or64_relaxed(&number, mine) & mine) != 0;
         mistakes += (read_either(i) & mine) != mine;
         mistakes += (sarki_and64_seq_cst(&number, ~mine) & mine) != mine;
         mistakes += (read_either(i) & mine) != 0;

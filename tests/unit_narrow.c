@@ -49,9 +49,31 @@ TEST(changes)
     CHECK(sarki_add64_relaxed(&cell, 0) == CARRY + 1 && read_all_ways(&cell) == CARRY + 1);
     CHECK(sarki_add64_relaxed(&cell, 0u - UINT64_C(1)) == CARRY + 1);
     CHECK(read_all_ways(&cell) == CARRY);
-    CHECK(sarki_or64_release(&cell, ONE) == CARRY && read_all_ways(&cell) == (CARRY | ONE));
+    CHECK(sarki_or64_relaxed(&cell, ONE) == CARRY && read_all_ways(&cell) == (CARRY | ONE));
     CHECK(sarki_and64_seq_cst(&cell, OTHER) == (CARRY | ONE));
     CHECK(read_all_ways(&cell) == ((CARRY | ONE) & OTHER));
+}
+
+/* What a thread that is not in the child was at when its process forked is nobody's there; what one
+   of the child is at is, whatever other caches do after the fork. */
+TEST(numbers_after_a_fork)
+{
+    sarki_a64 cell;
+    sarki_init64(&cell, ONE);
+    test_watchdog(60);
+    sarki_wide_enter(&cell);
+    sarki_numbers_forked(12345);
+    CHECK(read_all_ways(&cell) == ONE);
+    sarki_wide_enter(&cell);
+    uint32_t process = atomic_load(&cell.busy);
+    sarki_numbers_forked(12345);
+    CHECK(atomic_load(&sarki_wide_process) == process);
+    sarki_wide_leave(&cell);
+    atomic_store(&sarki_wide_process, UINT32_MAX);
+    sarki_wide_enter(&cell);
+    sarki_numbers_forked(12346);
+    CHECK(atomic_load(&sarki_wide_process) != 0 && read_all_ways(&cell) == ONE);
+    test_watchdog(0);
 }
 
 /* ---- Several threads ------------------------------------------------------------------------- */
@@ -71,7 +93,7 @@ static void *work(void *context)
         uint64_t before = sarki_load64_relaxed(&swapped);
         while (!sarki_cas64_acquire(&swapped, before, before + CARRY))
             before = sarki_load64_relaxed(&swapped);
-        CHECK(!(sarki_or64_release(&bits, mine->bit) & mine->bit));
+        CHECK(!(sarki_or64_relaxed(&bits, mine->bit) & mine->bit));
         CHECK((sarki_load64_seq_cst(&bits) & mine->bit) == mine->bit);
         CHECK((sarki_and64_seq_cst(&bits, ~mine->bit) & mine->bit) == mine->bit);
         sarki_store64_release(&halves, mine->bit);
@@ -98,10 +120,39 @@ TEST(several_threads)
     CHECK(sarki_load64_relaxed(&bits) == 0);
 }
 
+static sarki_a64 held;
+
+/* Reads a number that is held, and tells what processor time that took. */
+static void *read_held(void *context)
+{
+    struct timespec used;
+    (void)sarki_load64_relaxed(&held);
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+    *(int64_t *)context = used.tv_sec * 1000000000 + used.tv_nsec;
+    return NULL;
+}
+
+/* Whoever is at a number may need the processor of a thread that waits for it. */
+TEST(waits_leave_the_processor)
+{
+    struct timespec pause = {0, 200000000};
+    int64_t used_ns = INT64_MAX;
+    pthread_t thread;
+    sarki_init64(&held, ONE);
+    sarki_wide_enter(&held);
+    REQUIRE(pthread_create(&thread, NULL, read_held, &used_ns) == 0);
+    while (nanosleep(&pause, &pause) != 0) continue;
+    sarki_wide_leave(&held);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(used_ns < 100000000);
+}
+
 int main(void)
 {
     RUN(loads_and_stores);
     RUN(changes);
+    RUN(numbers_after_a_fork);
     RUN(several_threads);
+    RUN(waits_leave_the_processor);
     return test_summary();
 }

@@ -177,10 +177,11 @@ static inline bool model_cas(const model_cell<rl::atomic<T> > *cell, T from, T t
 #define sarki_store64_release(cell, value) MODEL_STORE(store64, release, cell, value)
 #define sarki_cas64_relaxed(cell, from, to) MODEL_CAS(uint64_t, cas64, relaxed, cell, from, to)
 #define sarki_cas64_acquire(cell, from, to) MODEL_CAS(uint64_t, cas64, acquire, cell, from, to)
-#define sarki_or64_release(cell, value) MODEL_RMW(fetch_or, or64, release, cell, value)
+#define sarki_or64_relaxed(cell, value) MODEL_RMW(fetch_or, or64, relaxed, cell, value)
 #define sarki_and64_seq_cst(cell, value) MODEL_RMW(fetch_and, and64, seq_cst, cell, value)
 #define sarki_add64_relaxed(cell, value) MODEL_RMW(fetch_add, add64, relaxed, cell, value)
 #define sarki_init64(cell, value) sarki_store64_relaxed(cell, value)
+#define sarki_numbers_forked(process_id) ((void)(process_id))
 
 /* Platform. Threads have small numbers; the stamp counter is a plain counter of the model. */
 

@@ -98,6 +98,33 @@ struct words_change_hands {
     void finish() { touches_are_there(); }
 };
 
+/* A writer looks at the word of an entry while its reader takes it for another: the stamp that it
+   finds is not the other's. */
+struct look_at_a_taken_word {
+    enum { THREADS = 2 };
+    uint64_t found;
+    void prepare()
+    {
+        prepare_cache(THREADS, 2);
+        hit(0, 0);
+        found = 0;
+    }
+    void run(unsigned thread)
+    {
+        if (thread == 0) return hit(0, 1);
+        uint32_t ref = model_ref_of(cache, keys[0]);
+        sarki_shard_lock(cache->shards);
+        sarki_resident_empty(sarki_lease_at(&cache->leases, 0), ref, &found);
+        sarki_entry_raise(sarki_entry_of(cache, ref), found);
+        sarki_shard_unlock(cache->shards);
+    }
+    void finish()
+    {
+        RL_ASSERT(found == 0 || sarki_stamp_key(found) == sarki_stamp_key(last_touch[0]));
+        touches_are_there();
+    }
+};
+
 /* Two readers with one home, who hit by its word, which one of them then takes for another entry.
    The slot's last stamp is of either, so none is expected; but no hit of a word is lost to the
    count beside it, so no stamp is either. */
@@ -201,6 +228,7 @@ int main()
 {
     model_run_long<hits_and_look>("hits of two readers, and a look");
     model_run<words_change_hands>("a word changes hands");
+    model_run<look_at_a_taken_word>("a look at a word that is taken");
     model_run<one_home>("two readers with one home");
     model_run<first_hit_and_look>("a first hit and a look");
     model_run<hits_and_removal>("hits and removal");

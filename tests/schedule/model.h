@@ -76,8 +76,8 @@ MODEL_STORE(64, uint64_t, relaxed)
 MODEL_STORE(64, uint64_t, seq_cst)
 MODEL_STORE(64, uint64_t, release)
 MODEL_CAS(64, uint64_t, relaxed)
-MODEL_CAS(64, uint64_t, acq_rel)
-MODEL_CHANGE(or, 64, uint64_t, seq_cst)
+MODEL_CAS(64, uint64_t, acquire)
+MODEL_CHANGE(or, 64, uint64_t, relaxed)
 MODEL_CHANGE(and, 64, uint64_t, seq_cst)
 MODEL_CHANGE(add, 64, uint64_t, relaxed)
 
@@ -85,6 +85,8 @@ static inline void sarki_init64(sarki_a64 *cell, uint64_t value)
 {
     sarki_store64_relaxed(cell, value);
 }
+
+static inline void sarki_numbers_forked(int64_t process_id) { (void)process_id; }
 
 /* ---- Mutexes and conditions ------------------------------------------------------------------ */
 

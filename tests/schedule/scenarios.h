@@ -327,7 +327,7 @@ static void play_child_fills(void)
                      "the child lacks memory");
 }
 
-/* A pin that was half taken, or half given back, holds no block. */
+/* A pin that was half taken, or half given back, holds no block, nor does that of a walk. */
 static void play_child_pins(void)
 {
     for (uint32_t i = 0; i < play.cache->leases.pin_count; i++) {
@@ -335,6 +335,7 @@ static void play_child_pins(void)
         bool is_out = sarki_load32_relaxed(&pin->a_sequence) & 1;
         schedule_require(is_out || sarki_load32_relaxed(&pin->a_ref) == 0,
                          "half a pin is in the child");
+        schedule_require(sarki_load32_relaxed(&pin->a_visitor) == 0, "a walk is in the child");
     }
 }
 
@@ -360,6 +361,18 @@ static void play_child_runs(uint32_t values_before)
                          "not reported once in the child");
 }
 
+/* No lock is another's, or it would be made anew while somebody has it. */
+static void play_fork_locks(void)
+{
+    const sark_cache *cache = play.cache;
+    uint32_t mine = schedule.running + 1;
+    bool all = cache->cleaner.mutex.holder == mine && cache->metrics_mutex.holder == mine &&
+               cache->room.mutex.holder == mine && cache->memory.mutex.holder == mine;
+    for (uint32_t i = 0; i < cache->shard_count; i++)
+        all = all && cache->shards[i].mutex.holder == mine;
+    schedule_require(all, "a fork without a lock");
+}
+
 /* Forks: the child runs first, alone, on what is put back as it was when it has ended. */
 static void play_fork(void)
 {
@@ -367,6 +380,7 @@ static void play_fork(void)
     static struct play before;
     static schedule_others others;
     sark_cache_fork_prepare(play.cache);
+    play_fork_locks();
     schedule_enter_child(&others);
     before = play;
     memcpy(region, play_region, play.config.max_bytes);
@@ -720,6 +734,7 @@ static void unpin(void)
 }
 static void prepare_walk(void) { play_create_with(5, "abcd"); }
 static void walk(void) { play_foreach("ab"); }
+static void walk_both(void) { play_foreach(""); }
 static void delete_c(void) { play_delete('c'); }
 static void reset(void) { sark_cache_metrics_reset(play.cache); }
 static void check(void) { play_check_holds(); }
@@ -839,6 +854,7 @@ static const play_script play_scripts[] = {
     {"fork-beside-expiry", prepare_ttl, {fork_twice, cleanup, set_k_for_a_while}, NULL},
     {"fork-beside-hits", prepare_hot, {fork_twice, hits_k, set_others}, NULL},
     {"fork-beside-move", prepare_scattered, {fork_twice, set_large, gets_scattered}, NULL},
+    {"fork-beside-walk", prepare_full, {fork_twice, walk_both, set_c}, NULL},
     {"fork-beside-callback", prepare_callback, {fork_twice, set_c, delete_a}, NULL},
     {"callback-sets", prepare_callback, {set_c, set_d}, NULL},
     {"callback-sets-three", prepare_callback, {set_c, delete_a, set_b}, NULL},
