@@ -187,6 +187,45 @@ TEST(a_place_is_waited_for)
     FINISH(cache);
 }
 
+static _Atomic(uint32_t) in_turn, turns_taken;
+
+/* Takes a turn, and does not hurry. */
+static void *take_a_turn(void *context)
+{
+    (void)context;
+    sarki_turn_enter(cache);
+    CHECK(atomic_fetch_add(&in_turn, 1) == 0);
+    for (int i = 0; i < 1000; i++) sched_yield();
+    atomic_fetch_sub(&in_turn, 1);
+    atomic_fetch_add(&turns_taken, 1);
+    sarki_turn_leave(cache);
+    return NULL;
+}
+
+/* Each end of a turn wakes all who wait, of whom one has the next. */
+TEST(turns_come_one_by_one)
+{
+    enum { WAITERS = 4 };
+    pthread_t threads[WAITERS];
+    create(10, false);
+    atomic_store(&turns_taken, 0);
+    sarki_turn_enter(cache);
+    test_watchdog(60);
+    for (uint32_t i = 0; i < WAITERS; i++)
+        REQUIRE(pthread_create(&threads[i], NULL, take_a_turn, NULL) == 0);
+    for (uint32_t tickets = 0; tickets <= WAITERS;) {
+        sarki_lock(&cache->room.mutex);
+        tickets = cache->room.next_ticket;
+        sarki_unlock(&cache->room.mutex);
+    }
+    CHECK(atomic_load(&turns_taken) == 0);
+    sarki_turn_leave(cache);
+    for (uint32_t i = 0; i < WAITERS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+    test_watchdog(0);
+    CHECK(atomic_load(&turns_taken) == WAITERS);
+    FINISH(cache);
+}
+
 static void *sleep_for_room(void *context)
 {
     *(uint32_t *)context = sarki_room_sleep(cache);
@@ -344,6 +383,7 @@ int main(void)
     RUN(widened_after_it_expired);
     RUN(no_place_inside_a_callback);
     RUN(a_place_is_waited_for);
+    RUN(turns_come_one_by_one);
     RUN(memory_is_waited_for);
     RUN(replaced_while_it_moves);
     RUN(a_window_that_cannot_be_cleared);

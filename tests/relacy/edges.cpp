@@ -2,6 +2,7 @@
    scans, a place that is waited for, callbacks, destroy, pins given back twice or looked at, the
    time asleep. */
 
+#define SARKI_SPINS 2u
 #include "scenario.h"
 
 static sark_cache *cache;
@@ -84,6 +85,21 @@ struct one_place {
     {
         RL_ASSERT(sark_cache_size(cache) == 1);
         model_end(cache);
+    }
+};
+
+/* The same where who tries a lock may find it taken: the search for a victim looks whether another
+   has it meanwhile, and picks again. */
+struct one_place_and_locks_taken : one_place {
+    void prepare()
+    {
+        one_place::prepare();
+        model_tries_fail = true;
+    }
+    void finish()
+    {
+        model_tries_fail = false;
+        one_place::finish();
     }
 };
 
@@ -285,6 +301,7 @@ int main()
     model_run<first_read>("the first read of a thread");
     model_run_long<given_home>("a home given by another thread");
     model_run<one_place>("two sets and one place");
+    model_run_long<one_place_and_locks_taken>("two sets, one place, and locks that are taken");
     model_run<one_place_and_a_delete>("a set, a delete and one place");
     model_run<one_row>("two callbacks and one row");
     model_run<last_reader_and_destroy>("the last reader and destroy");

@@ -189,6 +189,7 @@ typedef model_cell<rl::mutex> sarki_mutex;
 typedef model_cell<rl::condition_variable_any> sarki_condition;
 typedef int sarki_thread;
 
+static bool model_tries_fail; /* whether who tries a lock may find it taken, though it waits if not */
 static uint64_t model_counter;
 static int64_t model_now_ns = 1000000, model_asleep_ns;
 
@@ -199,7 +200,11 @@ static inline uint32_t sarki_processors() { return 1; }
 static inline bool sarki_mutex_create(sarki_mutex *) { return true; }
 static inline void sarki_mutex_destroy(sarki_mutex *) {}
 static inline void sarki_lock(sarki_mutex *mutex) { model_of(*mutex).lock($); }
-static inline bool sarki_try_lock(sarki_mutex *mutex) { return sarki_lock(mutex), true; }
+static inline bool sarki_try_lock(sarki_mutex *mutex)
+{
+    if (model_tries_fail && rl::rand(2)) return false;
+    return sarki_lock(mutex), true;
+}
 static inline void sarki_unlock(sarki_mutex *mutex) { model_of(*mutex).unlock($); }
 static inline bool sarki_condition_create(sarki_condition *) { return true; }
 static inline void sarki_condition_destroy(sarki_condition *) {}
