@@ -165,7 +165,10 @@ $(OUT)/implementation.o $(OUT)/asserting.o: tests/compile/implementation.c sark_
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(assertions) -c $< -o $@
 
-$(OUT)/%: tests/%.c sark_cache.h $(wildcard tests/*.h tests/schedule/*.h)
+# Some are another one with other macros.
+included := $(shell sed -n 's|^\#include "\([a-z_]*\.c\)"|tests/\1|p' tests/*.c)
+
+$(OUT)/%: tests/%.c sark_cache.h $(included) $(wildcard tests/*.h tests/schedule/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(if $(filter %.o,$^),-DSARK_CACHE_IMPLEMENTED,$(inside)) -Itests \
 	    $< $(filter %.o,$^) -o $@

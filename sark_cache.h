@@ -258,9 +258,10 @@ SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache);
    sets to NULL before it destroys the cache.
    The child goes on with a copy of its own. Calls that were under way in other threads have not
    happened there: what they removed is not reported again, and their memory is free. Pins that were
-   out stay out. There is no cleanup thread in the child, which the metrics tell. Without these
-   calls the child must not use the cache, but for a destroy where there is no cleanup thread and no
-   other thread was in a call.
+   out stay out. There is no cleanup thread in the child, which the metrics tell; where a callback
+   on that thread forks, the child ends as the callback returns. Without these calls the child must
+   not use the cache, but for a destroy where there was no cleanup thread and no other thread was in
+   a call.
    cache  NULL: nothing happens
    Threads: prepare waits until no call holds a lock; calls of other threads wait until parent, but
    hits do not. child takes time in proportion to the number of entries. */
@@ -680,9 +681,10 @@ static inline uint64_t sarki_mix(uint64_t value)
    and the next, so that a model checker runs the code below as it stands.
 
    Edges. A synchronises-with edge, or a pair that relies on the one order of all seq_cst
-   operations, has a label; each use below names it after "order:", or one of the reasons for
-   relaxed: R1 a statistic; R2 only this thread writes it; R3 re-checked by a later
-   compare-and-swap or acquire; R4 guarded by a named lock; R5 not yet published.
+   operations (as in C++20, P0668, which compilers of C11 give too), has a label; each use below
+   names it after "order:", or one of the reasons for relaxed: R1 a statistic; R2 only this thread
+   writes it; R3 re-checked by a later compare-and-swap or acquire; R4 guarded by a named lock; R5
+   not yet published.
 
    edge | this side                           | that side              | what it gives
    E1   | release store of a new ref (insert) | re-check, locked find  | entry and tag are visible
@@ -729,8 +731,7 @@ static inline uint64_t sarki_mix(uint64_t value)
 
    Given up. No free-standing fences: ThreadSanitizer does not model them. No read-modify-write
    below 32 bits: some targets call a library for those. Where 64-bit atomics are not lock-free a
-   64-bit value is two halves behind a word that is set while they change; hits take the shard's
-   lock there anyway. */
+   64-bit value is two halves with a count of their changes; hits take the shard's lock there. */
 
 #ifdef SARKI_MODEL
 #include SARKI_MODEL
@@ -909,79 +910,74 @@ static inline uint64_t sarki_add64_relaxed(sarki_a64 *cell, uint64_t value)
     return atomic_fetch_add_explicit(cell, value, memory_order_relaxed);
 }
 
-static inline void sarki_numbers_forked(int64_t process_id)
+static inline void sarki_numbers_forked(sarki_a64 *cells, uint32_t count)
 {
-    (void)process_id;
+    (void)cells, (void)count;
 }
 
 #else /* no lock-free 64-bit atomics */
 
+/* A sequence lock (Boehm: Can seqlocks get along with programming language memory models?). */
 typedef struct sarki_a64 {
-    sarki_a32 busy; /* set while somebody is at the halves */
-    uint32_t low, high;
+    sarki_a32 changes; /* begun and ended; odd while somebody is at the halves */
+    sarki_a32 low, high;
 } sarki_a64;
-
-/* What busy is while it is set: after a fork another number, since who was at a number then is not
-   in the child. */
-static sarki_a32 sarki_wide_process = 1;
 
 static void sarki_nap(int64_t ns); /* in the next section */
 
-/* Waits are short, as the holder does two loads or stores; but one that does not run may need the
-   processor of who waits. */
-static inline void sarki_wide_enter(sarki_a64 *cell)
+/* How many changes have begun and ended, when none is under way. Waits are short, as a change is
+   two stores; but one that does not run may need the processor of who waits. */
+static inline uint32_t sarki_wide_begin(const sarki_a64 *cell)
 {
-    uint32_t mine = atomic_load_explicit(&sarki_wide_process, memory_order_relaxed), found = 0;
-    for (uint32_t spins = 1;
-         !atomic_compare_exchange_weak_explicit(&cell->busy, &found, mine, memory_order_seq_cst,
-                                                memory_order_relaxed);
-         spins++) {
-        if (found != mine) continue;
-        found = 0;
+    for (uint32_t spins = 1;; spins++) {
+        uint32_t changes = atomic_load_explicit(&cell->changes, memory_order_seq_cst);
+        if (!(changes & 1)) return changes;
         if (spins % SARKI_SPINS == 0) sarki_nap(1000);
     }
 }
 
-static inline void sarki_wide_leave(sarki_a64 *cell)
+static inline uint64_t sarki_wide_halves(const sarki_a64 *cell)
 {
-    atomic_store_explicit(&cell->busy, 0, memory_order_seq_cst);
+    uint64_t high = atomic_load_explicit(&cell->high, memory_order_acquire);
+    return high << 32 | atomic_load_explicit(&cell->low, memory_order_acquire);
 }
 
-/* In the child, after a fork by its only thread. */
-static void sarki_numbers_forked(int64_t process_id)
-{
-    static int64_t known_id; /* 0: the first process */
-    uint32_t process = atomic_load_explicit(&sarki_wide_process, memory_order_relaxed) + 1;
-    if (known_id == process_id) return; /* there are several caches */
-    known_id = process_id;
-    atomic_store_explicit(&sarki_wide_process, process ? process : 1, memory_order_relaxed);
-}
-
-/* Puts to where the value is from, or in any case; returns what it was. */
+/* Puts to where the value is from, or in any case; returns what it was. Whoever sees a half that is
+   released sees that a change has begun. */
 static inline uint64_t sarki_wide_change(sarki_a64 *cell, const uint64_t *from, uint64_t add,
                                          uint64_t to)
 {
-    sarki_wide_enter(cell);
-    uint64_t old = (uint64_t)cell->high << 32 | cell->low;
+    uint32_t changes = sarki_wide_begin(cell);
+    while (!atomic_compare_exchange_weak_explicit(&cell->changes, &changes, changes + 1,
+                                                  memory_order_seq_cst, memory_order_relaxed))
+        changes = sarki_wide_begin(cell);
+    uint64_t old = sarki_wide_halves(cell);
     if (!from || *from == old) {
         uint64_t value = add ? old + add : to;
-        cell->low = (uint32_t)value;
-        cell->high = (uint32_t)(value >> 32);
+        atomic_store_explicit(&cell->low, (uint32_t)value, memory_order_release);
+        atomic_store_explicit(&cell->high, (uint32_t)(value >> 32), memory_order_release);
     }
-    sarki_wide_leave(cell);
+    atomic_store_explicit(&cell->changes, changes + 2, memory_order_seq_cst);
     return old;
 }
 
 static inline uint64_t sarki_load64_seq_cst(const sarki_a64 *cell)
 {
-    union {
-        const sarki_a64 *shared;
-        sarki_a64 *entered;
-    } view = {cell};
-    sarki_wide_enter(view.entered);
-    uint64_t value = (uint64_t)cell->high << 32 | cell->low;
-    sarki_wide_leave(view.entered);
-    return value;
+    for (;;) {
+        uint32_t changes = sarki_wide_begin(cell);
+        uint64_t value = sarki_wide_halves(cell);
+        if (atomic_load_explicit(&cell->changes, memory_order_relaxed) == changes) return value;
+    }
+}
+
+/* In the child of a fork: what other threads were at in some numbers is not under way there. */
+static inline void sarki_numbers_forked(sarki_a64 *cells, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t changes = atomic_load_explicit(&cells[i].changes, memory_order_relaxed);
+        if (changes & 1)
+            atomic_store_explicit(&cells[i].changes, changes + 1, memory_order_relaxed);
+    }
 }
 
 static inline uint64_t sarki_load64_acquire(const sarki_a64 *cell)
@@ -996,9 +992,9 @@ static inline uint64_t sarki_load64_relaxed(const sarki_a64 *cell)
 
 static inline void sarki_init64(sarki_a64 *cell, uint64_t value)
 {
-    cell->low = (uint32_t)value;
-    cell->high = (uint32_t)(value >> 32);
-    atomic_store_explicit(&cell->busy, 0, memory_order_relaxed);
+    atomic_store_explicit(&cell->low, (uint32_t)value, memory_order_relaxed);
+    atomic_store_explicit(&cell->high, (uint32_t)(value >> 32), memory_order_relaxed);
+    atomic_store_explicit(&cell->changes, 0, memory_order_relaxed);
 }
 
 static inline void sarki_store64_seq_cst(sarki_a64 *cell, uint64_t value)
@@ -3120,7 +3116,6 @@ typedef struct sarki_room {
     sarki_mutex mutex;
     sarki_condition changed;
     sarki_a32 a_waiting;  /* threads that wait for a change */
-    uint32_t changes;     /* so many, while somebody waited */
     uint32_t next_ticket; /* first come, first served */
     uint32_t serving;
 } sarki_room;
@@ -3567,7 +3562,6 @@ static inline void sarki_room_changed(sark_cache *cache)
 {
     if (sarki_load32_seq_cst(&cache->room.a_waiting) == 0) return; /* order: E8, on x86 too */
     sarki_lock(&cache->room.mutex);
-    cache->room.changes++;
     sarki_wake_all(&cache->room.changed);
     sarki_unlock(&cache->room.mutex);
 }
@@ -4627,20 +4621,16 @@ static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted, bool *i
    Inside a removal callback nobody waits and nobody takes a turn: the entry that is being
    reported may be the very memory or place that others wait for.
 
-   Bounds. Who waits sleeps, and is woken by each change. Where a block is held for seconds by a
-   callback, a lease or an insert under way, the call gives up (BUSY).
+   Bounds. Who waits sleeps. A change wakes who waits for a place; the one that has the turn looks
+   each millisecond, as changes are many where memory is short, and mostly free none of what it
+   needs. Where a block is held for seconds by a callback, a lease or an insert under way, the call
+   gives up (BUSY).
 
    Given up. A place is free a little later than its entry has left, as it is given back when no
    lock is held; and of two inserts of one new key both may have evicted for it, then one gives its
    place back. So an insert may evict an entry that it needed not, where it overlaps such a call. */
 
-/* Who waits for a block looks again at each change, which costs 1 of its patience, or after some
-   milliseconds without one, which cost SARKI_ROOM_WAIT. */
-#ifndef SARKI_ROOM_WAIT_MS
-#define SARKI_ROOM_WAIT_MS 1u
-#endif
-#define SARKI_ROOM_WAIT 64u
-#define SARKI_ROOM_PATIENCE (10000u * SARKI_ROOM_WAIT)
+#define SARKI_ROOM_PATIENCE 10000u /* waits of a millisecond */
 
 /* Reserves a place, if the count is below max_entries. */
 static bool sarki_place_reserve(sark_cache *cache)
@@ -4754,18 +4744,11 @@ static void sarki_turn_flush(sark_cache *cache, sarki_frame *frame)
     if (reports) sarki_turn_enter(cache);
 }
 
-/* Sleeps until something changes, a millisecond at most. Returns what patience that costs. */
-static uint32_t sarki_room_sleep(sark_cache *cache)
+static void sarki_room_sleep(sark_cache *cache)
 {
-    sarki_room *room = &cache->room;
-    sarki_lock(&room->mutex);
-    uint32_t changes = room->changes;
-    sarki_add32_relaxed(&room->a_waiting, 1); /* order: R1 a lost wake-up costs a millisecond */
-    sarki_wait_ms(&room->changed, &room->mutex, SARKI_ROOM_WAIT_MS);
-    sarki_sub32_relaxed(&room->a_waiting, 1); /* order: R1 */
-    uint32_t cost = room->changes != changes ? 1 : SARKI_ROOM_WAIT;
-    sarki_unlock(&room->mutex);
-    return cost;
+    sarki_lock(&cache->room.mutex);
+    sarki_wait_ms(&cache->room.changed, &cache->room.mutex, 1);
+    sarki_unlock(&cache->room.mutex);
 }
 
 /* How far making room for a block has come. */
@@ -4818,9 +4801,8 @@ static uint32_t sarki_room_make(sark_cache *cache, uint32_t granules, const sark
             sarki_places_give_back(cache, 1);
             sarki_turn_flush(cache, frame);
         } else {
-            uint32_t cost = sarki_room_sleep(cache);
-            bool goes_on = making.victims_left > 0 && making.patience > cost;
-            making.patience = goes_on ? making.patience - cost : 0;
+            sarki_room_sleep(cache);
+            making.patience = making.victims_left > 0 ? making.patience - 1 : 0;
         }
     }
 }
@@ -5166,7 +5148,8 @@ static bool sarki_pin_back(sarki_leases *leases, uint32_t row, uint32_t use)
     sarki_pin *pin = &leases->pins[row];
     /* order: R3 the swap itself: of two unpins one wins. The caller's reads end by E5 */
     if (!sarki_cas32_relaxed(&pin->a_sequence, use, use + 1)) return false;
-    sarki_store32_release(&pin->a_ref, 0); /* order: E5, E9 */
+    sarki_store32_relaxed(&pin->a_visitor, 0); /* order: R2 it is claimed yet */
+    sarki_store32_release(&pin->a_ref, 0);     /* order: E5, E9 */
     return true;
 }
 
@@ -5899,7 +5882,6 @@ SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cach
         sarki_store32_release(&pin->a_ref, SARKI_CLAIMED); /* order: E5 */
     } while (go_on && sarki_walk_next(cache, &spot));
     sarki_cancel_allow(cancel);
-    sarki_store32_relaxed(&pin->a_visitor, 0); /* order: R2 */
     sarki_pin_back(&cache->leases, (uint32_t)(pin - cache->leases.pins), use);
     return SARK_CACHE_OK;
 }
@@ -6946,8 +6928,8 @@ SARK_CACHE_API sark_cache_status sark_cache_get_config(const sark_cache *cache,
    Bounds. child looks once at each block of the arena.
 
    Given up. A pin of another thread is not told from one whose token the child has, and stays.
-   Where 64-bit numbers are two halves, one that another thread was just changing without a lock may
-   be of two times: a count of the metrics, or the last touch of an entry that was pinned. */
+   Where 64-bit numbers are two halves, a count of the metrics that another thread was just changing
+   without a lock may be of two times. */
 
 SARKI_UNANALYSED /* the locks of all shards */
 SARK_CACHE_API void sark_cache_fork_prepare(sark_cache *cache)
@@ -7007,10 +6989,9 @@ static void sarki_fork_sweep(sark_cache *cache)
 {
     sarki_arena *arena = &cache->memory.arena;
     for (uint32_t ref = arena->first, next; ref < arena->end; ref = next) {
-        bool is_free = sarki_block_is_free(arena, ref);
         next = ref + sarki_block_size(arena, ref);
-        if (is_free || sarki_fork_is_indexed(cache, ref) || sarki_fork_is_reported(cache, ref))
-            continue;
+        if (sarki_block_is_free(arena, ref)) continue;
+        if (sarki_fork_is_indexed(cache, ref) || sarki_fork_is_reported(cache, ref)) continue;
         if (sarki_fork_is_pinned(cache, ref)) {
             sarki_stack_push(cache, &cache->shards->retired, ref);
             continue;
@@ -7069,15 +7050,50 @@ static void sarki_fork_reporters(sark_cache *cache)
     }
 }
 
+/* Where there is no counter of the processor, stamps go on above those that were given. */
+static void sarki_fork_stamps(sark_cache *cache)
+{
+    sarki_a64 *a_count = &cache->stamps.a_count;
+    sarki_numbers_forked(a_count, 1);
+    sarki_numbers_forked(&cache->stamps.a_offset, 1);
+    uint64_t highest = sarki_load64_relaxed(a_count); /* order: R5 no other thread is here */
+    for (uint32_t i = 0; i < cache->shard_count; i++) /* order: R5 */
+        highest = sarki_max64(highest, sarki_load64_relaxed(&cache->shards[i].a_last_stamp));
+    sarki_store64_relaxed(a_count, sarki_stamp_key(highest)); /* order: R5 */
+}
+
+/* The numbers that are changed without a lock. */
+static void sarki_fork_numbers(sark_cache *cache)
+{
+    sarki_numbers_forked(&cache->a_asleep_ns, 1);
+    sarki_numbers_forked(&cache->a_asleep_read_ns, 1);
+    sarki_numbers_forked(&cache->cleaner.a_runs, 1);
+    sarki_numbers_forked(&cache->cleaner.a_last_us, 1);
+    sarki_numbers_forked(&cache->cleaner.a_total_us, 1);
+    sarki_numbers_forked(cache->a_rejected, SARKI_REJECTIONS);
+    for (uint32_t i = 0; i < cache->leases.lease_count; i++) {
+        sarki_lease *lease = sarki_lease_at(&cache->leases, i);
+        sarki_numbers_forked(&lease->a_pin_hits, 1);
+        sarki_numbers_forked(&lease->a_misses, 1);
+        sarki_numbers_forked(&lease->a_misses_expired, 1);
+        sarki_numbers_forked(&lease->a_short_buffers, 1);
+    }
+    for (uint32_t i = 0; cache->histograms && i < SARKI_LATENCY_KINDS; i++) {
+        sarki_numbers_forked(cache->histograms[i].a_buckets, SARK_CACHE_LATENCY_BUCKETS);
+        sarki_numbers_forked(&cache->histograms[i].a_max_ns, 1);
+    }
+}
+
 SARK_CACHE_API void sark_cache_fork_child(sark_cache *cache)
 {
     if (!cache) return;
-    sarki_numbers_forked(sarki_process_id());
     sark_cache_fork_parent(cache);
     sarki_locks_create(cache); /* anew: in the copies others may wait */
     cache->process_id = sarki_process_id();
     cache->cleaner.running = false;
     cache->cleaner.stop = true; /* a callback on the cleanup thread may have forked */
+    sarki_fork_stamps(cache);
+    sarki_fork_numbers(cache);
     sarki_asleep_forget(cache);
     cache->room.next_ticket = cache->room.serving = 0;
     sarki_store32_relaxed(&cache->room.a_waiting, 0);       /* order: R5 no other thread is here */
@@ -7208,8 +7224,6 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_RESIDENT_WAYS
 #undef SARKI_RETIRE_BATCH
 #undef SARKI_ROOM_PATIENCE
-#undef SARKI_ROOM_WAIT
-#undef SARKI_ROOM_WAIT_MS
 #undef SARKI_SET_APART
 #undef SARKI_SHADOW
 #undef SARKI_SHARD_BYTES

@@ -172,7 +172,7 @@ compiles_strictly() {
 
 # The same with assertions, and all that a target may lack.
 compiles_strictly_elsewhere() {
-    "$1" -std=gnu11 -O2 $strict -pthread -I. -DSARKI_ASSERTIONS -DSARKI_NO_WIDE \
+    "$1" -std=gnu11 -O2 $strict -pthread -fno-pie -I. -DSARKI_ASSERTIONS -DSARKI_NO_WIDE \
         -DSARKI_NO_COUNTER -U__SIZEOF_INT128__ -c $unit -o "$scratch/$1-elsewhere.o"
 }
 
@@ -251,6 +251,8 @@ for compiler in gcc clang clang-19; do
             object_is_clean $compiler $level
     done
     check "$compiler: no warning as elsewhere" compiles_strictly_elsewhere $compiler
+    check "$compiler: only sark_cache_* exported, no state, as elsewhere" \
+        object_is_clean $compiler -elsewhere
     for standard in c11 c17 gnu11 gnu17; do
         check "$compiler -std=$standard: no warning" reads_strictly $compiler $standard
     done

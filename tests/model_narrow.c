@@ -1,5 +1,5 @@
 /* The random operations of model_random.c as on a processor whose 64-bit atomics are not lock-free:
-   there each is two halves behind a lock of its own, and reads take the lock of their shard.
+   there each is two halves, and reads take the lock of their shard.
 
    model_narrow [operations [first seed]]; 2,000,000 operations at the usual scale. */
 

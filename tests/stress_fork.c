@@ -39,7 +39,7 @@ static void work_once(sark_cache *cache, uint64_t *random)
     size_t value_bytes = test_below(random, MOST_VALUE);
     sark_cache_pinned pinned;
     memset(value, (int)(value_bytes % 251), sizeof value);
-    switch (test_below(random, 8)) {
+    switch (test_below(random, 12)) {
     case 0: case 1: case 2:
         (void)sark_cache_set(cache, &key, sizeof key, value, value_bytes, 0);
         break;
@@ -49,6 +49,16 @@ static void work_once(sark_cache *cache, uint64_t *random)
     case 4:
         if (sark_cache_pin(cache, &key, sizeof key, &pinned) == SARK_CACHE_OK)
             CHECK(sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK);
+        break;
+    case 5:
+        (void)sark_cache_touch(cache, &key, sizeof key, SARK_CACHE_NO_EXPIRY);
+        break;
+    case 6:
+        (void)sark_cache_take(cache, &key, sizeof key, value, sizeof value, &value_bytes);
+        break;
+    case 7: /* counted, and nothing else */
+        for (int i = 0; i < 10; i++)
+            CHECK(sark_cache_delete(cache, NULL, 1) == SARK_CACHE_BAD_ARGUMENT);
         break;
     default: /* one key hot */
         key = test_below(random, 2) ? 1 : key;

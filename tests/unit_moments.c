@@ -1,7 +1,6 @@
 /* Moments that only other threads bring about, or a clock that jumps, and that are too rare to wait
    for (>>evict, >>moving, >>room, >>writing of sark_cache.h): set by hand, white box. */
 
-#define SARKI_ROOM_WAIT_MS 5000u /* who waits for memory is woken, or the tests take long */
 #define SARKI_ASSERTIONS
 #define SARKI_KEEP_MACROS
 #define SARK_CACHE_IMPLEMENTATION
@@ -226,29 +225,6 @@ TEST(turns_come_one_by_one)
     FINISH(cache);
 }
 
-static void *sleep_for_room(void *context)
-{
-    *(uint32_t *)context = sarki_room_sleep(cache);
-    return NULL;
-}
-
-/* Who waits for memory is woken by a change, and it costs him less patience than a wait in vain. */
-TEST(memory_is_waited_for)
-{
-    create(10, false);
-    pthread_t thread;
-    uint32_t cost = 0;
-    REQUIRE(pthread_create(&thread, NULL, sleep_for_room, &cost) == 0);
-    test_watchdog(60);
-    while (sarki_load32_seq_cst(&cache->room.a_waiting) == 0) sched_yield();
-    sarki_room_changed(cache); /* takes the lock, which is free once the other one sleeps */
-    CHECK(pthread_join(thread, NULL) == 0);
-    test_watchdog(0);
-    CHECK(cost > 0 && cost < SARKI_ROOM_WAIT);
-    CHECK(sarki_load32_relaxed(&cache->room.a_waiting) == 0);
-    FINISH(cache);
-}
-
 /* ---- Moving ---------------------------------------------------------------------------------- */
 
 /* An entry is replaced while it moves: the copy is given back. */
@@ -384,7 +360,6 @@ int main(void)
     RUN(no_place_inside_a_callback);
     RUN(a_place_is_waited_for);
     RUN(turns_come_one_by_one);
-    RUN(memory_is_waited_for);
     RUN(replaced_while_it_moves);
     RUN(a_window_that_cannot_be_cleared);
     RUN(windows_that_cannot_be_cleared);

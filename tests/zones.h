@@ -9,9 +9,9 @@
 
    Beyond: a take is a hit and a delete, at most one for each value. A sight (somebody found the
    key there, and did not say with which value) needs a put that may follow the latest absence
-   before it. With `strict`, for caches where nothing is evicted or expires, a miss needs a delete
-   or take that may follow the latest put before it. These find no innocent guilty, but may miss a
-   guilty one. */
+   before it. With `strict`, for caches where nothing is evicted, a miss needs a delete or take that
+   may follow the latest put before it, or that what may be there by then may have expired. These
+   find no innocent guilty, but may miss a guilty one. */
 
 #ifndef SARK_TEST_ZONES_H
 #define SARK_TEST_ZONES_H
@@ -35,13 +35,15 @@ typedef enum zone_kind {
 typedef struct zone_op {
     uint64_t start, end;
     uint64_t value;
-    uint32_t key; /* the caller's, to sort by; all operations of one check have the same */
+    uint64_t gone; /* a put with `strict`: from when on its value may have expired */
+    uint32_t key;  /* the caller's, to sort by; all operations of one check have the same */
     zone_kind kind;
 } zone_op;
 
 /* From low to high. `most` is the largest high among this and all before it in an array. */
 typedef struct zone_span {
     uint64_t low, high, most;
+    uint64_t gone; /* a put's */
 } zone_span;
 
 typedef struct zone_spans {
@@ -114,7 +116,10 @@ static inline void zone_sort_out(zone_work *work, const zone_op *ops, size_t cou
         bool removal = op->kind == ZONE_DELETE || op->kind == ZONE_TAKE;
         bool absence = removal || op->kind == ZONE_MISS;
         if (op->kind <= ZONE_TAKE) work->valued[work->valued_count++] = *op;
-        if (op->kind == ZONE_PUT) zone_add(&work->puts, op->start, op->end);
+        if (op->kind == ZONE_PUT) {
+            zone_add(&work->puts, op->start, op->end);
+            work->puts.at[work->puts.count - 1].gone = op->gone;
+        }
         if (removal) zone_add(&work->removals, op->start, op->end);
         if (absence) zone_add(&work->absences, op->start, op->end);
         if (absence) zone_add(&work->inner, op->start, op->end);
@@ -187,7 +192,18 @@ static inline const char *zone_sight(const zone_work *work, const zone_op *op)
     return NULL;
 }
 
-/* Where nothing leaves by itself: a miss needs a removal that may follow the latest put before. */
+/* Whether what is there at a time may have expired: of what was put since another, or beside it. */
+static inline bool zone_may_expire(const zone_work *work, uint64_t since, uint64_t time)
+{
+    for (size_t i = zone_below(&work->puts, time, false); i-- > 0;) {
+        const zone_span *put = &work->puts.at[i];
+        if (put->high >= since && put->gone <= time) return true;
+        if (put->most < since) return false;
+    }
+    return false;
+}
+
+/* Where nothing is evicted: a miss needs a removal that may follow the latest put before. */
 static inline const char *zone_strict_miss(const zone_work *work, const zone_op *op)
 {
     uint64_t put_start = 0;
@@ -199,9 +215,9 @@ static inline const char *zone_strict_miss(const zone_work *work, const zone_op 
     }
     if (!put_before) return NULL;
     size_t removals = zone_below(&work->removals, op->end, false);
-    if (removals == 0 || work->removals.at[removals - 1].most < put_start)
-        return "a false miss: the key was put before, and not removed";
-    return NULL;
+    if (removals > 0 && work->removals.at[removals - 1].most >= put_start) return NULL;
+    if (zone_may_expire(work, put_start, op->end)) return NULL;
+    return "a false miss: the key was put before, and not removed";
 }
 
 static inline const char *zone_judge(zone_work *work, const zone_op *ops, size_t count,

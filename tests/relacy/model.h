@@ -181,7 +181,7 @@ static inline bool model_cas(const model_cell<rl::atomic<T> > *cell, T from, T t
 #define sarki_and64_seq_cst(cell, value) MODEL_RMW(fetch_and, and64, seq_cst, cell, value)
 #define sarki_add64_relaxed(cell, value) MODEL_RMW(fetch_add, add64, relaxed, cell, value)
 #define sarki_init64(cell, value) sarki_store64_relaxed(cell, value)
-#define sarki_numbers_forked(process_id) ((void)(process_id))
+#define sarki_numbers_forked(cells, count) ((void)(cells), (void)(count))
 
 /* Platform. Threads have small numbers; the stamp counter is a plain counter of the model. */
 
@@ -189,7 +189,7 @@ typedef model_cell<rl::mutex> sarki_mutex;
 typedef model_cell<rl::condition_variable_any> sarki_condition;
 typedef int sarki_thread;
 
-static bool model_tries_fail; /* whether who tries a lock may find it taken, though it waits if not */
+static bool model_tries_fail; /* whether who only tries a lock may find it taken */
 static uint64_t model_counter;
 static int64_t model_now_ns = 1000000, model_asleep_ns;
 

@@ -86,7 +86,10 @@ static inline void sarki_init64(sarki_a64 *cell, uint64_t value)
     sarki_store64_relaxed(cell, value);
 }
 
-static inline void sarki_numbers_forked(int64_t process_id) { (void)process_id; }
+static inline void sarki_numbers_forked(sarki_a64 *cells, uint32_t count)
+{
+    (void)cells, (void)count;
+}
 
 /* ---- Mutexes and conditions ------------------------------------------------------------------ */
 
