@@ -943,7 +943,8 @@ static inline uint64_t sarki_wide_halves(const sarki_a64 *cell)
 }
 
 /* Puts to where the value is from, or in any case; returns what it was. Whoever sees a half that is
-   released sees that a change has begun. */
+   released sees that a change has begun. Its beginning is the change's place in the one order of
+   all seq_cst operations: who looks later waits for its end. */
 static inline uint64_t sarki_wide_change(sarki_a64 *cell, const uint64_t *from, uint64_t add,
                                          uint64_t to)
 {
@@ -957,7 +958,7 @@ static inline uint64_t sarki_wide_change(sarki_a64 *cell, const uint64_t *from, 
         atomic_store_explicit(&cell->low, (uint32_t)value, memory_order_release);
         atomic_store_explicit(&cell->high, (uint32_t)(value >> 32), memory_order_release);
     }
-    atomic_store_explicit(&cell->changes, changes + 2, memory_order_seq_cst);
+    atomic_store_explicit(&cell->changes, changes + 2, memory_order_release);
     return old;
 }
 
@@ -3248,7 +3249,7 @@ static inline sarki_a64 *sarki_next_deadline_of(const sark_cache *cache, const s
     return &cache->a_next_deadlines[shard - cache->shards];
 }
 
-/* Has it read anew. */
+/* Has the time asleep read anew when it is next wanted. */
 static void sarki_asleep_forget(sark_cache *cache)
 {
     sarki_store64_relaxed(&cache->a_asleep_ns, (uint64_t)INT64_MIN); /* order: R5 */
@@ -3556,7 +3557,7 @@ static sarki_reporter *sarki_reporter_claim(sark_cache *cache)
     return NULL;
 }
 
-/* Tells those who wait for a place, for memory, or for a row of the table. */
+/* Tells those who wait for a place, or for a row of the table. */
 SARKI_EXCLUDES(shard) SARKI_EXCLUDES(memory)
 static inline void sarki_room_changed(sark_cache *cache)
 {
@@ -4622,7 +4623,7 @@ static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted, bool *i
    reported may be the very memory or place that others wait for.
 
    Bounds. Who waits sleeps. A change wakes who waits for a place; the one that has the turn looks
-   each millisecond, as changes are many where memory is short, and mostly free none of what it
+   each millisecond, as changes are many where memory is short, and mostly free nothing that it
    needs. Where a block is held for seconds by a callback, a lease or an insert under way, the call
    gives up (BUSY).
 
@@ -4630,7 +4631,7 @@ static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted, bool *i
    lock is held; and of two inserts of one new key both may have evicted for it, then one gives its
    place back. So an insert may evict an entry that it needed not, where it overlaps such a call. */
 
-#define SARKI_ROOM_PATIENCE 10000u /* waits of a millisecond */
+#define SARKI_ROOM_PATIENCE 10000u /* naps of a millisecond */
 
 /* Reserves a place, if the count is below max_entries. */
 static bool sarki_place_reserve(sark_cache *cache)
@@ -4744,13 +4745,6 @@ static void sarki_turn_flush(sark_cache *cache, sarki_frame *frame)
     if (reports) sarki_turn_enter(cache);
 }
 
-static void sarki_room_sleep(sark_cache *cache)
-{
-    sarki_lock(&cache->room.mutex);
-    sarki_wait_ms(&cache->room.changed, &cache->room.mutex, 1);
-    sarki_unlock(&cache->room.mutex);
-}
-
 /* How far making room for a block has come. */
 typedef struct sarki_making {
     uint64_t victims_left; /* callbacks may take what is freed only so often */
@@ -4801,7 +4795,7 @@ static uint32_t sarki_room_make(sark_cache *cache, uint32_t granules, const sark
             sarki_places_give_back(cache, 1);
             sarki_turn_flush(cache, frame);
         } else {
-            sarki_room_sleep(cache);
+            sarki_nap(1000000);
             making.patience = making.victims_left > 0 ? making.patience - 1 : 0;
         }
     }
@@ -5148,7 +5142,7 @@ static bool sarki_pin_back(sarki_leases *leases, uint32_t row, uint32_t use)
     sarki_pin *pin = &leases->pins[row];
     /* order: R3 the swap itself: of two unpins one wins. The caller's reads end by E5 */
     if (!sarki_cas32_relaxed(&pin->a_sequence, use, use + 1)) return false;
-    sarki_store32_relaxed(&pin->a_visitor, 0); /* order: R2 it is claimed yet */
+    sarki_store32_relaxed(&pin->a_visitor, 0); /* order: R2 still claimed */
     sarki_store32_release(&pin->a_ref, 0);     /* order: E5, E9 */
     return true;
 }

@@ -198,7 +198,7 @@ TEST(a_touch_keeps_its_key)
 
 int main(void)
 {
-    alarm(120); /* a deadlock ends as a crash */
+    alarm(600); /* a deadlock ends as a crash */
     RUN(a_callback_waits_for_a_writer);
     RUN(a_callback_puts_back_what_was_evicted);
     RUN(a_set_is_cancelled);

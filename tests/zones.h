@@ -186,7 +186,7 @@ static inline const char *zone_sight(const zone_work *work, const zone_op *op)
 {
     size_t absences = zone_below(&work->absences, op->start, true);
     uint64_t since = absences ? work->absences.at[absences - 1].most : 0;
-    size_t puts = zone_below(&work->puts, op->end, false);
+    size_t puts = zone_below(&work->puts, op->end + 1, false);
     if (puts == 0) return "a key was there before any put";
     if (absences && work->puts.at[puts - 1].most < since) return "a removed key was there again";
     return NULL;
@@ -214,7 +214,7 @@ static inline const char *zone_strict_miss(const zone_work *work, const zone_op 
         put_start = work->puts.at[i - 1].low;
     }
     if (!put_before) return NULL;
-    size_t removals = zone_below(&work->removals, op->end, false);
+    size_t removals = zone_below(&work->removals, op->end + 1, false);
     if (removals > 0 && work->removals.at[removals - 1].most >= put_start) return NULL;
     if (zone_may_expire(work, put_start, op->end)) return NULL;
     return "a false miss: the key was put before, and not removed";

@@ -222,6 +222,7 @@ static inline void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex,
 {
     model_of(*condition).wait_for(model_of(*mutex), wait_ms, $);
 }
+static inline void sarki_nap(int64_t) { rl::yield(1, $); }
 static inline int64_t sarki_process_id() { return 1; }
 static inline uintptr_t sarki_thread_id() { return (rl::thread_index() + 1) * 4096u; }
 static inline int64_t sarki_coarse_ns() { return model_now_ns; }

@@ -185,6 +185,13 @@ static inline void sarki_wait_ms(sarki_condition *condition, sarki_mutex *mutex,
     model_wait(condition, mutex, SCHEDULE_TIMED);
 }
 
+static inline void sarki_nap(int64_t ns)
+{
+    static char nothing; /* that ends a nap */
+    (void)ns;
+    schedule_stop(SCHEDULE_TIMED, &nothing);
+}
+
 /* ---- The rest of the platform ---------------------------------------------------------------- */
 
 static inline void sarki_prefetch(const void *address) { (void)address; }
