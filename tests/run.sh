@@ -57,14 +57,15 @@ starts_here() {
     return 1
 }
 
-# The programs of a variant: all; with ThreadSanitizer those that start threads; with delays at
-# random (tests/perturb.h) of these neither what measures time, nor another form of a program, nor
-# stress_fork, most of whose time the system takes to fork.
+# The programs of a variant: all, with a sanitizer the forks in one form; with ThreadSanitizer those
+# that start threads; with delays at random (tests/perturb.h) of these neither what measures time,
+# nor another form of a program, nor stress_fork, most of whose time the system takes to fork.
 programs_of() {
     local sources
     mapfile -t sources < <(printf '%s\n' tests/*.c | grep -v _part)
     case $1 in
-        thread) mapfile -t sources < <(with_threads "${sources[@]}") ;;
+        address) mapfile -t sources < <(printf '%s\n' "${sources[@]}" | grep -v fork_narrow) ;;
+        thread) mapfile -t sources < <(with_threads "${sources[@]}" | grep -v fork_narrow) ;;
         perturbed*) mapfile -t sources < <(with_threads tests/{api,lin,stress,unit}_*.c |
             grep -vE 'stress_fork|_portable|_narrow') ;;
     esac
@@ -290,7 +291,6 @@ case ${1-} in
         add_variant gcc thread 10
         add_variant gcc perturbed 10
         add_variant gcc perturbed-address 5
-        add_variant clang perturbed-thread 3
         add_signals
         add_script lockfree_strace lockfree_hits
         add_script expiry_namespace expiry_real expiry_marks

@@ -20,7 +20,7 @@
 #define UNIQUES_PER_THREAD (1u << 20) /* a thread that has used up its numbers stops early */
 #define UNIQUES (TEST_THREADS * UNIQUES_PER_THREAD)
 #ifndef RUN_NS
-#define RUN_NS UINT64_C(600000000)    /* at most; a larger scale makes more runs */
+#define RUN_NS UINT64_C(300000000)    /* at most; a larger scale makes more runs */
 #endif
 #define RUN_LEAST_NS UINT64_C(20000000)
 

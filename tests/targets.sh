@@ -28,7 +28,7 @@ list() {
 musl       all   musl-gcc
 i686       all   i686-linux-gnu-gcc        qemu-i386
 mips       all   mips-linux-gnu-gcc        qemu-mips
-s390x      all   s390x-linux-gnu-gcc       qemu-s390x
+s390x      calls s390x-linux-gnu-gcc       qemu-s390x
 armel      calls arm-linux-gnueabi-gcc     qemu-arm
 armhf      calls arm-linux-gnueabihf-gcc   qemu-arm
 aarch64    calls aarch64-linux-gnu-gcc     qemu-aarch64

@@ -49,7 +49,7 @@ in_c() {
             -I$here -fsyntax-only $here/declarations.c
         for unit in declared_then_implemented implemented_then_declared implemented_twice \
             hostile leftovers; do
-            check "$compiler $standard: $unit" "$compiler" -std=$standard $posix $strict -O1 \
+            check "$compiler $standard: $unit" "$compiler" -std=$standard $posix $strict -O0 \
                 -pthread -I. -c $here/$unit.c -o "$scratch/$unit.o"
         done
     done

@@ -229,7 +229,7 @@ int main()
     model_run_long<hits_and_look>("hits of two readers, and a look");
     model_run<words_change_hands>("a word changes hands");
     model_run<look_at_a_taken_word>("a look at a word that is taken");
-    model_run<one_home>("two readers with one home");
+    model_run_long<one_home>("two readers with one home");
     model_run<first_hit_and_look>("a first hit and a look");
     model_run<hits_and_removal>("hits and removal");
     model_run<look_and_removal>("a look by a word, and removal");
