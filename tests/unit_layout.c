@@ -215,7 +215,7 @@ TEST(caches_in_guarded_memory)
 {
     uint64_t random = seed;
     uint32_t created = 0;
-    for (uint64_t i = 0; i < support_length(NULL, 150); i++) {
+    for (uint64_t i = 0; i < 10 + support_length(NULL, 140); i++) {
         sark_cache_config config = random_config(&random, 3000, MOST_BYTES);
         size_t bytes = random_below(&random, MOST_BYTES) >> random_below(&random, 8);
         if (bytes == 0) continue;
