@@ -6919,7 +6919,7 @@ SARK_CACHE_API sark_cache_status sark_cache_get_config(const sark_cache *cache,
    not: places and blocks of inserts under way, turns, leases, walks, rows of reporters, removed
    entries that they had not reported.
 
-   Bounds. child looks once at each block of the arena.
+   Bounds. child looks once at each block of the arena, and at each slot, pin, row and shard.
 
    Given up. A pin of another thread is not told from one whose token the child has, and stays.
    Where 64-bit numbers are two halves, a count of the metrics that another thread was just changing

@@ -261,6 +261,13 @@ TEST(fork_inside_a_callback)
 
 static _Atomic(bool) walk_began, walk_ends;
 
+static sark_cache *one_pin_cache(void)
+{
+    sark_cache_config config = support_config(10);
+    config.pin_count = 1;
+    return support_create(&config);
+}
+
 static bool walk_on(void *context, const void *key, size_t key_bytes, const void *value,
                     size_t value_bytes, int64_t ttl_left_ms)
 {
@@ -279,9 +286,7 @@ static void *walk(void *context)
 /* A walk of another thread is over in the child, and its pin is free. */
 TEST(a_walk_of_another_thread)
 {
-    sark_cache_config config = support_config(10);
-    config.pin_count = 1;
-    sark_cache *cache = support_create(&config);
+    sark_cache *cache = one_pin_cache();
     sark_cache_pinned pinned;
     pthread_t thread;
     int status = -1;
@@ -318,9 +323,7 @@ static bool fork_on(void *context, const void *key, size_t key_bytes, const void
 /* A thread that forks inside its own walk goes on with it in the child. */
 TEST(a_walk_that_forks)
 {
-    sark_cache_config config = support_config(10);
-    config.pin_count = 1;
-    sark_cache *cache = support_create(&config);
+    sark_cache *cache = one_pin_cache();
     sark_cache_pinned pinned;
     REQUIRE(cache != NULL);
     for (uint32_t key = 0; key < 5; key++)
