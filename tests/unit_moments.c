@@ -225,6 +225,60 @@ TEST(turns_come_one_by_one)
     FINISH(cache);
 }
 
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+static _Atomic(bool) report_began, report_may_end;
+
+static void report_slowly(void *context, const void *key, size_t key_bytes, const void *value,
+                          size_t value_bytes, sark_cache_cause cause)
+{
+    (void)context, (void)key, (void)key_bytes, (void)value, (void)value_bytes, (void)cause;
+    atomic_store(&report_began, true);
+    while (!atomic_load(&report_may_end)) sched_yield();
+}
+
+static void *delete_large(void *context)
+{
+    CHECK(drop(cache, "large") == SARK_CACHE_OK);
+    return context;
+}
+
+static unsigned char large_value[180 << 10];
+
+static void *insert_larger(void *context)
+{
+    CHECK(sark_cache_set(cache, "larger", 6, large_value, sizeof large_value, 0) == SARK_CACHE_OK);
+    return context;
+}
+
+/* Who waits until a callback is over has the patience for it, however much changes meanwhile. */
+TEST(changes_do_not_end_patience)
+{
+    enum { CHANGES_LEAST = 10 * SARKI_ROOM_PATIENCE };
+    pthread_t deleter, inserter;
+    sark_cache_pinned pinned;
+    sark_cache_config config = support_config(10);
+    config.max_bytes = 256 << 10;
+    config.on_remove = report_slowly;
+    cache = support_create(&config);
+    REQUIRE(cache != NULL && put(cache, "small", "value", 0) == SARK_CACHE_OK);
+    CHECK(sark_cache_set(cache, "large", 5, large_value, 120 << 10, 0) == SARK_CACHE_OK);
+    test_watchdog(60);
+    REQUIRE(pthread_create(&deleter, NULL, delete_large, NULL) == 0);
+    while (!atomic_load(&report_began)) sched_yield();
+    REQUIRE(pthread_create(&inserter, NULL, insert_larger, NULL) == 0);
+    uint64_t end_ns = test_now_ns() + UINT64_C(1000000000);
+    for (uint32_t changes = 0; changes < CHANGES_LEAST || test_now_ns() < end_ns; changes++) {
+        CHECK(sark_cache_pin(cache, "small", 5, &pinned) == SARK_CACHE_OK);
+        CHECK(sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK);
+    }
+    atomic_store(&report_may_end, true);
+    CHECK(pthread_join(deleter, NULL) == 0 && pthread_join(inserter, NULL) == 0);
+    test_watchdog(0);
+    CHECK(sark_cache_contains(cache, "larger", 6) == SARK_CACHE_OK);
+    FINISH(cache);
+}
+
 /* ---- Moving ---------------------------------------------------------------------------------- */
 
 /* An entry is replaced while it moves: the copy is given back. */
@@ -360,6 +414,7 @@ int main(void)
     RUN(no_place_inside_a_callback);
     RUN(a_place_is_waited_for);
     RUN(turns_come_one_by_one);
+    RUN(changes_do_not_end_patience);
     RUN(replaced_while_it_moves);
     RUN(a_window_that_cannot_be_cleared);
     RUN(windows_that_cannot_be_cleared);
