@@ -183,17 +183,19 @@ TEST(pins_behind_the_largest_holes)
     destroy();
 }
 
-/* Where sizes are alike, evictions alone make room soon. */
+/* Where sizes are alike, evictions alone make room soon. The first to come among entries of one
+   size move the most of them. */
 TEST(alike_sizes_hardly_ever_move)
 {
     create(large_region() / 8, false);
     (void)fill(230);
-    uint64_t moves = metrics_of(cache).room_moves, sets = test_scaled(100000, 10000);
+    uint64_t first = sark_cache_size(cache), sets = test_scaled(100000, 10000);
+    uint64_t moves = metrics_of(cache).room_moves;
     for (uint64_t i = 0; i < sets; i++)
         CHECK(set(test_below(&random_state, KEYS), 200 + (size_t)test_below(&random_state, 60), 0));
     moves = metrics_of(cache).room_moves - moves;
-    printf("  %" PRIu64 " moves in %" PRIu64 " sets\n", moves, sets);
-    CHECK(moves < sets / 50);
+    printf("  %" PRIu64 " moves in %" PRIu64 " sets among %" PRIu64 "\n", moves, sets, first);
+    CHECK(moves < (sets + first) / 50);
     destroy();
 }
 
