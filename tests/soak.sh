@@ -22,30 +22,31 @@ export TSAN_OPTIONS=halt_on_error=1:exitcode=66:second_deadlock_stack=1
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
-# NAME SHARE HOW ARGUMENTS: shares are parts of their sum, HOW is one of the functions below.
+# NAME SHARE HOW ARGUMENTS: shares are parts of their sum, so at T=8h some eight minutes each; HOW is
+# one of the functions below.
 jobs() {
     cat <<'END_OF_JOBS'
-schedules          8 rounds gcc plain schedules
+schedules          9 rounds gcc plain schedules
 linearizability    8 rounds gcc plain lin_*
-model              6 rounds gcc plain model_*
+model              4 rounds gcc plain model_*
 stress             4 rounds gcc plain stress_*
-perturbed          8 rounds gcc perturbed stress_* lin_*
-perturbed-address  4 rounds gcc perturbed-address stress_* lin_*
-perturbed-thread   6 rounds gcc perturbed-thread stress_* lin_*
-thread-gcc         6 rounds gcc thread stress_* lin_* unit_lease
-thread-clang       6 rounds clang thread stress_* lin_* unit_lease
-address-gcc        3 rounds gcc address api_* bound_* lin_* model_* stress_* unit_*
-address-clang      3 rounds clang address api_* bound_* lin_* model_* stress_* unit_*
-fuzz-operations    6 fuzz operations
-fuzz-arena         6 fuzz arena
-fuzz-orders        6 fuzz orders
-fuzz-trace         6 fuzz trace
-fuzz-config        6 fuzz config
-relacy             6 once env SCALE=1000 tests/run.sh relacy
-mutate            10 once make mutate
-planted            4 once make planted
-coverage           2 once make coverage
-targets            6 once env SCALE=1000 tests/run.sh targets
+perturbed          5 rounds gcc perturbed stress_* lin_*
+perturbed-address  3 rounds gcc perturbed-address stress_* lin_*
+perturbed-thread   5 rounds gcc perturbed-thread stress_* lin_*
+thread-gcc         4 rounds gcc thread stress_* lin_* unit_lease
+thread-clang       4 rounds clang thread stress_* lin_* unit_lease
+address-gcc        2 rounds gcc address api_* bound_* lin_* model_* stress_* unit_*
+address-clang      2 rounds clang address api_* bound_* lin_* model_* stress_* unit_*
+fuzz-operations    8 fuzz operations
+fuzz-arena         8 fuzz arena
+fuzz-orders        8 fuzz orders
+fuzz-trace         8 fuzz trace
+fuzz-config        8 fuzz config
+relacy            18 once env SCALE=1000 tests/run.sh relacy
+mutate             2 once make mutate
+planted            6 once make planted
+coverage           1 once make coverage
+targets            7 once env SCALE=1000 tests/run.sh targets
 END_OF_JOBS
 }
 

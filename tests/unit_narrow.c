@@ -75,6 +75,40 @@ TEST(numbers_after_a_fork)
     test_watchdog(0);
 }
 
+/* Threads were at each number that is changed without a lock as their process forked. */
+TEST(no_number_is_held_in_a_child)
+{
+    sark_cache_config config = support_config(10);
+    config.latency_sample_every = 1;
+    sark_cache *cache = support_create(&config);
+    REQUIRE(cache != NULL && put(cache, "k", "value", 0) == SARK_CACHE_OK);
+    sark_cache_fork_prepare(cache);
+    sarki_a64 *numbers[] = {&cache->stamps.a_count,   &cache->stamps.a_offset,
+                            &cache->a_asleep_ns,      &cache->a_asleep_read_ns,
+                            &cache->cleaner.a_runs,   &cache->cleaner.a_last_us,
+                            &cache->cleaner.a_total_us};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) hold(numbers[i]);
+    for (uint32_t i = 0; i < SARKI_REJECTIONS; i++) hold(&cache->a_rejected[i]);
+    for (uint32_t i = 0; i < cache->leases.lease_count; i++) {
+        sarki_lease *lease = sarki_lease_at(&cache->leases, i);
+        hold(&lease->a_pin_hits), hold(&lease->a_misses);
+        hold(&lease->a_misses_expired), hold(&lease->a_short_buffers);
+    }
+    for (uint32_t kind = 0; kind < SARKI_LATENCY_KINDS; kind++) {
+        hold(&cache->histograms[kind].a_max_ns);
+        for (uint32_t i = 0; i < SARK_CACHE_LATENCY_BUCKETS; i++)
+            hold(&cache->histograms[kind].a_buckets[i]);
+    }
+    test_watchdog(60);
+    sark_cache_fork_child(cache);
+    CHECK(metrics_of(cache).sets == 1);
+    CHECK(get_is(cache, "k", "value") && get_is(cache, "none", NULL));
+    CHECK(put(cache, "k", "other", 0) == SARK_CACHE_OK && get_is(cache, "k", "other"));
+    CHECK(metrics_of(cache).hits == 2 && metrics_of(cache).hit.count == 2);
+    FINISH(cache);
+    test_watchdog(0);
+}
+
 /* ---- Several threads ------------------------------------------------------------------------- */
 
 static sarki_a64 sum, swapped, bits, halves;
@@ -151,6 +185,7 @@ int main(void)
     RUN(loads_and_stores);
     RUN(changes);
     RUN(numbers_after_a_fork);
+    RUN(no_number_is_held_in_a_child);
     RUN(several_threads);
     RUN(waits_leave_the_processor);
     return test_summary();
