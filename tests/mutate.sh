@@ -58,6 +58,23 @@ operations() {
     }' sark_cache.h
 }
 
+# The same of the numbers of two halves, in which C11's own operations stand: LINE LINE FUNCTION
+# OPERATION halves.
+operations_on_halves() {
+    awk '
+    /^#else .* no lock-free 64-bit atomics/ { on = 1 }
+    on && /^#endif/ { exit }
+    /^[A-Za-z].*\(/ && !/;$/ { match($0, /[a-z_0-9]+\(/); name = substr($0, RSTART, RLENGTH - 1) }
+    match($0, /atomic_[a-z_]+_explicit/) { op = substr($0, RSTART + 7, RLENGTH - 16) }
+    on && match($0, /memory_order_(seq_cst|acq_rel|acquire|release)/) {
+        print NR, NR, name, op substr($0, RSTART + 12, RLENGTH - 12), "halves"
+    }' sark_cache.h
+}
+
+order_of() {
+    grep -oE '(seq_cst|acq_rel|acquire|release)$' <<<"$1"
+}
+
 # The next weaker orders of an operation.
 weaker() {
     case $1 in
@@ -105,13 +122,29 @@ scenario_that_fails() {
     return $status
 }
 
+# The same for a number of two halves, of which the checker's program has the code inside: it is
+# built with the order weakened in a header of its own.
+halves_fail() {
+    local line=$1 from=$2 to=$3 tree said
+    tree=$(mktemp -d)
+    ln -s "$PWD/Makefile" "$PWD/tests" "$tree"
+    sed "${line}s/memory_order_$from/memory_order_$to/" sark_cache.h >"$tree/sark_cache.h"
+    make -s -C "$tree" BUILD=build build/relacy/halves &&
+        said=$(timeout 600 "$tree/build/relacy/halves" | grep -m 1 '^FAIL ')
+    rm -rf "$tree"
+    [ -n "$said" ] && sed 's/^FAIL \(.*\): [^:]*$/\1 (halves)/' <<<"$said"
+}
+
 # One mutant: the scenarios of its edges at random; if it survives that, longer, and completely,
 # but for the long ones.
 mutant() {
     local first=$1 last=$2 function=$3 operation=$4 edges=$5 order=$6 names killed='' met=2 result
     export RELACY_WEAKEN="$operation $first $last $order"
     names=$(scenarios "$edges")
-    if [[ -n $names && $names != argued* ]]; then
+    if [ "$edges" = halves ]; then
+        killed=$(halves_fail "$first" "$(order_of "$operation")" "$order")
+        met=$?
+    elif [[ -n $names && $names != argued* ]]; then
         killed=$(scenario_that_fails "$names") ||
             killed=$(RELACY_COMPLETE=1 RELACY_RANDOM=200000 scenario_that_fails "$names")
         met=$?
@@ -128,11 +161,11 @@ mutant() {
     fi
     printf '%s %s %s -> %s %s: %s\n' "$first" "$function" "$operation" "$order" "$edges" "$result"
 }
-export -f mutant scenarios scenario_that_fails
+export -f mutant scenarios scenario_that_fails halves_fail order_of
 
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
-operations | while read -r first last function operation edges; do
+{ operations_on_halves; operations; } | while read -r first last function operation edges; do
     [ $# -eq 0 ] || [[ " $* " == *" $first "* ]] || continue
     for order in $(weaker "$operation"); do
         echo "$first $last $function $operation $edges $order"

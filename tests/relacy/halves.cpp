@@ -12,6 +12,7 @@ typedef rl::atomic<uint32_t> sarki_a32;
 #define memory_order_relaxed rl::mo_relaxed
 #define memory_order_acquire rl::mo_acquire
 #define memory_order_release rl::mo_release
+#define memory_order_acq_rel rl::mo_acq_rel /* of mutants */
 #define memory_order_seq_cst rl::mo_seq_cst
 #define atomic_load_explicit(cell, order) (cell)->load(order, $)
 #define atomic_store_explicit(cell, value, order) (cell)->store(value, order, $)
