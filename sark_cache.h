@@ -49,7 +49,8 @@
    after sark_cache_destroy. Removal callbacks and visitors run outside every lock and may call
    the cache; the clock and the allocator may not. Inside a removal callback an insert may use
    free memory and evict for its place, but does not evict for bytes (it gives SARK_CACHE_BUSY):
-   the entry that is being reported still holds its memory. A thread may exit or be cancelled at
+   the entry that is being reported still holds its memory. Callbacks that always put back what was
+   evicted keep the insert that evicts from its end. A thread may exit or be cancelled at
    any time: a call that has begun ends before. Leaving a callback or a call by longjmp,
    pthread_exit, an exception or asynchronous cancellation is forbidden, and so is allowing
    cancellation inside a callback. Calls from signal handlers are not supported; a
@@ -79,7 +80,8 @@
    ERRORS
 
    Codes are negative; OK, MISS and EXISTS are answers. A failed call changes nothing of its own
-   key. Nothing here exits, aborts, prints, or changes errno. See the list at sark_cache_status.
+   key, but see BUSY at sark_cache_set. Nothing here exits, aborts, prints, or changes errno. See
+   the list at sark_cache_status.
 
    BUILDING
 
@@ -325,7 +327,8 @@ SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_
    key, value   NULL is legal with 0 bytes
    ttl_ms       0: the default; SARK_CACHE_NO_EXPIRY: none; what overflows never expires
    Returns OK; BAD_ARGUMENT, BAD_KEY, BAD_TTL, TOO_LARGE; BUSY where pins, or entries that are being
-   reported, leave no gap that is large enough, or where callbacks put back what is evicted;
+   reported for ten seconds, leave no gap that is large enough, or where callbacks use up what is
+   evicted, then maybe after the key's old value was evicted, last of all, and reported;
    SYSTEM_ERROR where the clock fails and there is a TTL. */
 SARK_CACHE_API sark_cache_status sark_cache_set(sark_cache *cache, const void *key,
                                                 size_t key_bytes, const void *value,
@@ -337,7 +340,7 @@ SARK_CACHE_API sark_cache_status sark_cache_add(sark_cache *cache, const void *k
                                                 size_t value_bytes, int64_t ttl_ms);
 
 /* As set, only where a live entry is there; MISS otherwise. A ttl_ms of 0 keeps its deadline. BUSY
-   also where the old value and the new do not fit side by side. */
+   also where the old value leaves no gap for the new one: it stays where it lies. */
 SARK_CACHE_API sark_cache_status sark_cache_replace(sark_cache *cache, const void *key,
                                                     size_t key_bytes, const void *value,
                                                     size_t value_bytes, int64_t ttl_ms);
@@ -1232,9 +1235,9 @@ static int64_t sarki_asleep_ns(void)
 
 static void sarki_nap(int64_t ns)
 {
-    struct timespec nap = {0, (long)ns};
+    struct timespec left = {0, (long)ns};
     int errno_before = errno, cancel = sarki_cancel_defer();
-    nanosleep(&nap, NULL);
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) continue; /* a signal */
     sarki_cancel_allow(cancel);
     errno = errno_before;
 }
@@ -1480,7 +1483,7 @@ SARKI_HOT uint64_t sarki_hash(const sarki_secret *secret, const void *key, size_
    Access. Everything is guarded by the memory lock, the first word of each block included;
    a_used and a_used_peak are also read by the metrics.
 
-   Bounds. allocate: at most 8 blocks looked at; release, grow: at most two merges.
+   Bounds. allocate: as many blocks looked at as it is told; release, grow: at most two merges.
 
    Given up. Less than 2^30 granules, 16 GiB: two bits of the size are flags. */
 
@@ -1490,7 +1493,6 @@ SARKI_HOT uint64_t sarki_hash(const sarki_secret *secret, const void *key, size_
 #define SARKI_BIN_BITS 3u /* each power of two has 8 bins */
 #define SARKI_BINS_PER_LEVEL (1u << SARKI_BIN_BITS)
 #define SARKI_MAX_LEVELS 28u
-#define SARKI_OWN_BIN_TRIES 8u
 #define SARKI_MAX_GRANULES ((1u << 30) - 1)
 
 typedef struct sarki_arena {
@@ -1600,12 +1602,12 @@ static uint32_t sarki_arena_find_rounded(const sarki_arena *arena, uint32_t size
 }
 
 /* One of the first blocks in the bin of this very size that is large enough; 0 if none. */
-static uint32_t sarki_arena_find_own(const sarki_arena *arena, uint32_t size)
+static uint32_t sarki_arena_find_own(const sarki_arena *arena, uint32_t size, uint32_t tries)
 {
     uint32_t bin = sarki_bin_of(size);
     if (bin / SARKI_BINS_PER_LEVEL >= arena->level_count) return 0;
     uint32_t ref = arena->bins[bin];
-    for (uint32_t tries = 0; ref && tries < SARKI_OWN_BIN_TRIES; tries++) {
+    for (; ref && tries > 0; tries--) {
         if (sarki_block_size(arena, ref) >= size) return ref;
         ref = sarki_block(arena, ref)[1];
     }
@@ -1650,12 +1652,13 @@ static inline uint32_t sarki_arena_take(sarki_arena *arena, uint32_t ref, uint32
     return taken;
 }
 
-/* Takes a block of size granules; 0 where there is none. The block's first word is the arena's. */
+/* Takes a block of size granules; 0 where there is none among the blocks that are surely large
+   enough, and so many others. The block's first word is the arena's. */
 SARKI_REQUIRES(memory)
-static uint32_t sarki_arena_allocate(sarki_arena *arena, uint32_t size)
+static uint32_t sarki_arena_allocate(sarki_arena *arena, uint32_t size, uint32_t others)
 {
     uint32_t ref = sarki_arena_find_rounded(arena, size);
-    if (!ref) ref = sarki_arena_find_own(arena, size);
+    if (!ref) ref = sarki_arena_find_own(arena, size, others);
     if (ref) sarki_arena_take(arena, ref, size);
     return ref;
 }
@@ -3788,13 +3791,14 @@ static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shar
 }
 
 /* A deadline below the wheel's floor: either it has passed while the entry was written, and the
-   floor serves as well, or the clock went back, and the wheel starts anew. */
+   floor serves as well, or the clock went back, and the wheel starts anew. So it does with a clock
+   of the caller's, which may yet go back. */
 SARKI_REQUIRES(shard)
 static uint64_t sarki_expiry_late(sark_cache *cache, sarki_shard *shard, uint32_t ref,
                                   uint64_t key)
 {
     int64_t now = sarki_now(cache);
-    if (now < 0 || (uint64_t)now < shard->expiry.floor) {
+    if (now < 0 || (uint64_t)now < shard->expiry.floor || cache->config.clock.now_ms) {
         sarki_wheel_restart(&shard->expiry, key);
         return key;
     }
@@ -4227,16 +4231,22 @@ static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, uint
 
    Access. The memory lock, which these functions take where they are not called ..._locked.
 
-   Bounds. Where there is no block at once, one scan of what waits in each shard. */
+   Bounds. Where there is no block at once, one scan of what waits in each shard. Of the blocks that
+   may be too small 8 are looked at; by who makes room as many more as pins and entries that are
+   being reported may have between them, for all else may be evicted in vain. */
+
+#define SARKI_SMALL_TRIES 8u
 
 /* A block, if memory allows; 0 also where somebody else has the turn. */
 static uint32_t sarki_memory_take(sark_cache *cache, uint32_t granules, bool has_turn)
 {
     sarki_memory *memory = &cache->memory;
+    uint32_t tries = SARKI_SMALL_TRIES;
+    if (has_turn) tries += cache->leases.pin_count + cache->reporter_count;
     for (bool again = true;; again = false) {
         sarki_memory_lock(memory);
         bool allowed = has_turn || sarki_load32_relaxed(&memory->a_turn_taken) == 0; /* order: R4 */
-        uint32_t ref = allowed ? sarki_arena_allocate(&memory->arena, granules) : 0;
+        uint32_t ref = allowed ? sarki_arena_allocate(&memory->arena, granules, tries) : 0;
         sarki_memory_unlock(memory);
         if (ref || !allowed || !again) return ref;
         sarki_retired_collect(cache);
@@ -4624,8 +4634,8 @@ static uint32_t sarki_room_by_moving(sark_cache *cache, uint32_t wanted, bool *i
 
    Bounds. Who waits sleeps. A change wakes who waits for a place; the one that has the turn looks
    each millisecond, as changes are many where memory is short, and mostly free nothing that it
-   needs. Where a block is held for seconds by a callback, a lease or an insert under way, the call
-   gives up (BUSY).
+   needs. Where a block is held for ten seconds by a callback, a lease or an insert under way, the
+   call gives up (BUSY); who waits for the turn then begins to count.
 
    Given up. A place is free a little later than its entry has left, as it is given back when no
    lock is held; and of two inserts of one new key both may have evicted for it, then one gives its
@@ -4840,7 +4850,7 @@ static void sarki_read_locked(sark_cache *cache, sarki_reading *reading)
     sarki_shard *shard = &cache->shards[sarki_shard_number(cache, reading->query.tag)];
     sarki_hold_end(&reading->hold);
     sarki_shard_lock(shard);
-    sarki_count_locked(&shard->a_fallbacks, 1);
+    if (reading->hold.intent != SARKI_TO_LOOK) sarki_count_locked(&shard->a_fallbacks, 1);
     reading->locked = shard;
     reading->ref = sarki_index_find_locked(&cache->index, cache->region, &reading->query, &spot);
     if (reading->ref && reading->hold.intent == SARKI_TO_PIN)
@@ -5172,9 +5182,16 @@ SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *k
     return live ? SARK_CACHE_OK : SARK_CACHE_MISS;
 }
 
+/* Whether a value lies in this cache: tokens of two caches may have the same numbers. */
+static bool sarki_pinned_here(const sark_cache *cache, const sark_cache_pinned *pinned)
+{
+    return (uintptr_t)pinned->value - (uintptr_t)cache->region < cache->config.max_bytes;
+}
+
 SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_pinned *pinned)
 {
-    if (!cache || !pinned || !sarki_pin_back(&cache->leases, pinned->pin, pinned->use))
+    if (!cache || !pinned || !sarki_pinned_here(cache, pinned) ||
+        !sarki_pin_back(&cache->leases, pinned->pin, pinned->use))
         return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
     memset(pinned, 0, sizeof *pinned);
     sarki_room_changed(cache);
@@ -5865,7 +5882,9 @@ SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cach
         uint32_t ref = 0;
         sarki_shard *shard = sarki_slot_lock(cache, spot, &ref);
         if (!shard) continue;
-        sarki_store32_relaxed(&pin->a_ref, ref); /* order: R4 who unlinks it has the lock later */
+        /* Who unlinks it has the lock later. order: E5 of the entry before, argued: in C11, unlike
+           C++20, this store goes on with the release sequence of the last */
+        sarki_store32_release(&pin->a_ref, ref);
         sarki_shard_unlock(shard);
         sarki_entry *entry = sarki_entry_of(cache, ref);
         int64_t left_ms = sarki_ttl_left_ms(cache, sarki_entry_deadline(entry));
@@ -6806,8 +6825,9 @@ static sark_cache *sarki_build(const sark_cache_config *config, void *memory,
     return cache;
 }
 
-static void sarki_start_cleaner(sark_cache *cache)
+static void sarki_cleaner_start(sark_cache *cache)
 {
+    cache->cleaner.stop = false;
     if (cache->config.cleanup_interval_ms > 0)
         cache->cleaner.running =
             sarki_thread_start(&cache->cleaner.thread, sarki_cleaner_run, cache);
@@ -6822,12 +6842,13 @@ SARK_CACHE_API sark_cache_status sark_cache_create_in(sark_cache **cache_out,
     *cache_out = NULL;
     if (!region) return SARK_CACHE_BAD_ARGUMENT;
     size_t needed = sark_cache_region_bytes(config);
-    if (needed > 0 && region_bytes < needed) return SARK_CACHE_REGION_TOO_SMALL;
+    bool is_known = needed > 0 || (config && sarki_config_check(config) != SARK_CACHE_OK);
+    if (!is_known || region_bytes < needed) return SARK_CACHE_REGION_TOO_SMALL;
     sark_cache_status status = sarki_config_resolve(config, region_bytes, &full);
     if (status != SARK_CACHE_OK) return status;
     memset(region, 0, (size_t)sarki_layout_of(&full).arena + 128);
     *cache_out = sarki_build(&full, region, &status);
-    if (*cache_out) sarki_start_cleaner(*cache_out);
+    if (*cache_out) sarki_cleaner_start(*cache_out);
     return status;
 }
 
@@ -6873,7 +6894,7 @@ SARK_CACHE_API sark_cache_status sark_cache_create(sark_cache **cache_out,
         return status;
     }
     cache->allocation = memory;
-    sarki_start_cleaner(cache);
+    sarki_cleaner_start(cache);
     *cache_out = cache;
     return SARK_CACHE_OK;
 }
@@ -6894,6 +6915,10 @@ SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache)
         sarki_cleaner_stop(&cache->cleaner);
     else /* a fork without the calls: that thread is not here, nor who waits for a lock */
         sarki_locks_create(cache);
+    if (sarki_pins_are_out(cache)) { /* taken by a last callback of the cleanup thread */
+        sarki_cleaner_start(cache);
+        return sarki_refuse(cache, SARK_CACHE_BUSY);
+    }
     cache->closing = true;
     sarki_remove_all(cache, SARK_CACHE_DESTROYED);
     sark_cache_config config = cache->config;
@@ -7205,7 +7230,6 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_NARROW_DIGIT
 #undef SARKI_NEVER
 #undef SARKI_NONE
-#undef SARKI_OWN_BIN_TRIES
 #undef SARKI_PLACED
 #undef SARKI_PLAIN_HEADER
 #undef SARKI_PREVIOUS_FREE
@@ -7222,6 +7246,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_SHADOW
 #undef SARKI_SHARD_BYTES
 #undef SARKI_SLOTS
+#undef SARKI_SMALL_TRIES
 #undef SARKI_SPACED_LEASE_BYTES
 #undef SARKI_SPINS
 #undef SARKI_STAMP_FLAGS

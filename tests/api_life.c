@@ -6,6 +6,9 @@
 #include "test.h"
 #include "support.h"
 
+#include <sched.h>
+#include <time.h>
+
 #define REGION_BYTES (2u << 20)
 #define GUARD_BYTES 256u
 #define GUARD 0xA5
@@ -463,6 +466,14 @@ TEST(a_region_too_small)
         CHECK(sark_cache_create_in(&cache, NULL, region, bytes < 256 ? bytes : 256) ==
               SARK_CACHE_REGION_TOO_SMALL);
     }
+    config.max_entries = (uint64_t)1 << 27; /* no region is large enough for those */
+    CHECK(sark_cache_region_bytes(&config) == 0);
+    for (size_t bytes = 0; bytes <= sizeof region; bytes += sizeof region) {
+        sark_cache *cache = no_cache();
+        CHECK(sark_cache_create_in(&cache, &config, region, bytes) ==
+              SARK_CACHE_REGION_TOO_SMALL);
+        CHECK(cache == NULL);
+    }
     CHECK(guards_intact(region + sizeof region, 0));
 }
 
@@ -645,6 +656,38 @@ TEST(destroy_waits_for_no_pin_but_refuses)
     CHECK(mine.released == 1 && support_removals()->count == 2);
 }
 
+static sark_cache *ending;
+static sark_cache_pinned late;
+static _Atomic(bool) expiring, destroying;
+
+/* The callback of an entry that expired pins another one while the cache is being destroyed. */
+static void pin_late(void *context, const void *key, size_t key_bytes, const void *value,
+                     size_t value_bytes, sark_cache_cause cause)
+{
+    (void)context, (void)key, (void)key_bytes, (void)value, (void)value_bytes;
+    if (cause != SARK_CACHE_EXPIRED) return;
+    struct timespec pause = {0, 50000000};
+    atomic_store(&expiring, true);
+    while (!atomic_load(&destroying)) sched_yield();
+    while (nanosleep(&pause, &pause) != 0) continue;
+    CHECK(sark_cache_pin(ending, "kept", 4, &late) == SARK_CACHE_OK);
+}
+
+TEST(a_pin_that_the_last_callback_takes)
+{
+    sark_cache_config config = {.max_entries = 10, .cleanup_interval_ms = 1, .on_remove = pin_late};
+    REQUIRE(sark_cache_create(&ending, &config) == SARK_CACHE_OK);
+    CHECK(put(ending, "kept", "value", 0) == SARK_CACHE_OK);
+    CHECK(put(ending, "gone", "value", 1) == SARK_CACHE_OK);
+    while (!atomic_load(&expiring)) sched_yield();
+    atomic_store(&destroying, true);
+    CHECK(sark_cache_destroy(ending) == SARK_CACHE_BUSY);
+    REQUIRE(late.value_bytes == 5 && memcmp(late.value, "value", 5) == 0);
+    CHECK(metrics_of(ending).cleanup_thread_running);
+    CHECK(sark_cache_unpin(ending, &late) == SARK_CACHE_OK);
+    FINISH(ending);
+}
+
 TEST(null_where_none_is_allowed)
 {
     sark_cache_config config = {.max_entries = 10};
@@ -693,6 +736,7 @@ int main(void)
     RUN(no_cleanup_thread_unless_wanted);
     RUN(destroy_reports_every_entry_once);
     RUN(destroy_waits_for_no_pin_but_refuses);
+    RUN(a_pin_that_the_last_callback_takes);
     RUN(null_where_none_is_allowed);
     return test_summary();
 }

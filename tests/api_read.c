@@ -635,6 +635,24 @@ TEST(what_is_no_pin)
     FINISH(cache);
 }
 
+/* The first pins of two caches have the same numbers. */
+TEST(a_pin_of_another_cache)
+{
+    sark_cache *one = small_cache(5), *other = small_cache(5);
+    REQUIRE(one != NULL && other != NULL);
+    sark_cache_pinned pinned, others;
+    CHECK(put(one, "a", "", 0) == SARK_CACHE_OK && put(other, "a", "2", 0) == SARK_CACHE_OK);
+    CHECK(sark_cache_pin(one, "a", 1, &pinned) == SARK_CACHE_OK);
+    CHECK(sark_cache_pin(other, "a", 1, &others) == SARK_CACHE_OK);
+    CHECK(sark_cache_unpin(other, &pinned) == SARK_CACHE_BAD_ARGUMENT);
+    CHECK(sark_cache_unpin(one, &others) == SARK_CACHE_BAD_ARGUMENT);
+    CHECK(metrics_of(one).pins_in_use == 1 && metrics_of(other).pins_in_use == 1);
+    CHECK(sark_cache_unpin(one, &pinned) == SARK_CACHE_OK);
+    CHECK(sark_cache_unpin(other, &others) == SARK_CACHE_OK);
+    FINISH(one);
+    FINISH(other);
+}
+
 TEST(versions_never_repeat)
 {
     enum { ROUNDS = 500 };
@@ -678,6 +696,7 @@ int main(void)
     RUN(many_pins_of_one_entry);
     RUN(no_pin_left);
     RUN(what_is_no_pin);
+    RUN(a_pin_of_another_cache);
     RUN(versions_never_repeat);
     return test_summary();
 }

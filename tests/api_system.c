@@ -23,6 +23,8 @@ static struct {
     _Atomic(int) boot_reads;
     bool awake_fails;          /* CLOCK_MONOTONIC alone */
     bool naps_end;             /* at once */
+    uint32_t naps_interrupted; /* so many of them, by a signal */
+    long last_nap_ns;          /* that was not */
     int64_t fine_ns, tick_ns;
     int64_t asleep_ns;         /* that the clock of the time since boot is ahead */
     int64_t lag_ns;            /* of the coarse clock, beyond that; some kernels let it */
@@ -173,6 +175,13 @@ static int fake_cpuid(unsigned leaf, unsigned *eax, unsigned *ebx, unsigned *ecx
 
 static int fake_nanosleep(const struct timespec *nap, struct timespec *left)
 {
+    if (fake.naps_interrupted > 0) {
+        fake.naps_interrupted--;
+        left->tv_sec = 0, left->tv_nsec = nap->tv_nsec - 1000;
+        errno = EINTR;
+        return -1;
+    }
+    fake.last_nap_ns = nap->tv_nsec;
     return fake.naps_end ? sched_yield() : nanosleep(nap, left);
 }
 
@@ -869,6 +878,17 @@ TEST(errno_is_left_alone_at_creation_and_destruction)
     }
 }
 
+/* A signal does not end a nap: who waits for memory counts them. */
+TEST(naps_go_on_after_signals)
+{
+    fake_reset();
+    fake.naps_end = true;
+    fake.naps_interrupted = 5;
+    errno = 7;
+    sarki_nap(1000000);
+    CHECK(fake.naps_interrupted == 0 && fake.last_nap_ns == 1000000 - 5 * 1000 && errno == 7);
+}
+
 int main(void)
 {
     RUN(no_random_source);
@@ -896,5 +916,6 @@ int main(void)
     RUN(the_coarse_clock_costs_no_live_entry_its_place);
     RUN(errno_is_left_alone);
     RUN(errno_is_left_alone_at_creation_and_destruction);
+    RUN(naps_go_on_after_signals);
     return test_summary();
 }

@@ -187,7 +187,7 @@ static inline bool is_sound(const rig *tested)
 static inline bool take(rig *tested, uint32_t number, uint32_t size)
 {
     uint32_t generation = tested->arena.generation;
-    uint32_t ref = sarki_arena_allocate(&tested->arena, size);
+    uint32_t ref = sarki_arena_allocate(&tested->arena, size, 8);
     if (!ref) return generation == tested->arena.generation && refusal_is_right(tested, size);
     return generation != tested->arena.generation &&
            sarki_block_size(&tested->arena, ref) == size && map_take(tested, number, ref, size);
@@ -248,9 +248,9 @@ static inline bool empties(rig *tested)
         if (tested->refs[number - 1] && !release(tested, number)) return false;
     if (!is_sound(tested) || walk_blocks(tested) != 1) return false;
     if (sarki_block(arena, arena->first)[0] != (granules << 2 | SARKI_BLOCK_FREE)) return false;
-    if (sarki_arena_allocate(arena, granules + 1) != 0) return false;
+    if (sarki_arena_allocate(arena, granules + 1, 8) != 0) return false;
     if (!take(tested, 1, granules) || tested->refs[0] != arena->first) return false;
-    return is_sound(tested) && sarki_arena_allocate(arena, 1) == 0 && release(tested, 1) &&
+    return is_sound(tested) && sarki_arena_allocate(arena, 1, 8) == 0 && release(tested, 1) &&
            is_sound(tested);
 }
 

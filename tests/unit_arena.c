@@ -111,7 +111,7 @@ TEST(exactly_the_free_size)
             CHECK(walk_blocks(&tested) == (size < granules));
             CHECK(release(&tested, 1) && is_sound(&tested));
         }
-        CHECK(sarki_arena_allocate(&tested.arena, granules + 1) == 0);
+        CHECK(sarki_arena_allocate(&tested.arena, granules + 1, 8) == 0);
         rig_destroy(&tested);
     }
 }
@@ -143,11 +143,11 @@ static uint32_t fill_own_bin(rig *tested, uint32_t ahead, uint32_t small, uint32
     for (uint32_t i = 0; i <= ahead; i++) {
         sarki_arena *arena = &tested->arena;
         uint32_t size = i == 0 ? large : small;
-        map_take(tested, number++, sarki_arena_allocate(arena, size), size);
-        map_take(tested, number++, sarki_arena_allocate(arena, 1), 1);
+        map_take(tested, number++, sarki_arena_allocate(arena, size, 8), size);
+        map_take(tested, number++, sarki_arena_allocate(arena, 1, 8), 1);
     }
     uint32_t rest = tested->arena.end - tested->arena.first - tested->used;
-    map_take(tested, number, sarki_arena_allocate(&tested->arena, rest), rest);
+    map_take(tested, number, sarki_arena_allocate(&tested->arena, rest, 8), rest);
     uint32_t ref = tested->refs[0];
     for (uint32_t i = 0; i <= ahead; i++) release(tested, 1 + 2 * i);
     return ref;
@@ -161,7 +161,7 @@ TEST(own_bin_tries)
         REQUIRE(rig_create(&tested, 1, 1000));
         uint32_t large = fill_own_bin(&tested, ahead, 32, 34);
         REQUIRE(sarki_bin_of(32) == sarki_bin_of(34) && is_sound(&tested));
-        uint32_t ref = sarki_arena_allocate(&tested.arena, 34);
+        uint32_t ref = sarki_arena_allocate(&tested.arena, 34, 8);
         CHECK(ref == (ahead < LOOKS ? large : 0));
         rig_destroy(&tested);
     }
@@ -178,7 +178,7 @@ TEST(bound_of_blocks_looked_at)
     uint32_t next = sarki_block(&tested.arena, ref)[1];
     REQUIRE(next == large);
     sarki_block(&tested.arena, ref)[1] = 0x7fffffff;
-    CHECK(sarki_arena_allocate(&tested.arena, 34) == 0);
+    CHECK(sarki_arena_allocate(&tested.arena, 34, 8) == 0);
     sarki_block(&tested.arena, ref)[1] = next;
     CHECK(is_sound(&tested));
     rig_destroy(&tested);
@@ -233,17 +233,17 @@ static void halve(sarki_arena *arena, uint32_t granules)
 {
     uint32_t refs[32], count = 0, left = granules;
     for (uint32_t size = granules / 2 + 1; left > 0; size = left / 2 + 1) {
-        refs[count] = sarki_arena_allocate(arena, size);
+        refs[count] = sarki_arena_allocate(arena, size, 8);
         CHECK(refs[count] == arena->first + (granules - left));
         left -= size;
         count++;
     }
-    CHECK(sarki_arena_allocate(arena, 1) == 0);
+    CHECK(sarki_arena_allocate(arena, 1, 8) == 0);
     CHECK(sarki_load32_relaxed(&arena->a_used) == granules);
     for (uint32_t i = 0; i < count; i += 2) sarki_arena_release(arena, refs[i]);
     for (uint32_t i = 1; i < count; i += 2) sarki_arena_release(arena, refs[i]);
     CHECK(sarki_block(arena, arena->first)[0] == (granules << 2 | SARKI_BLOCK_FREE));
-    CHECK(sarki_arena_allocate(arena, granules) == arena->first);
+    CHECK(sarki_arena_allocate(arena, granules, 8) == arena->first);
     sarki_arena_release(arena, arena->first);
 }
 
@@ -267,8 +267,8 @@ TEST(largest_arena)
     sarki_arena_create(&arena, 1, 1 + granules);
     CHECK(arena.level_count == SARKI_MAX_LEVELS);
     halve(&arena, granules);
-    CHECK(sarki_arena_allocate(&arena, granules + 1) == 0);
-    CHECK(sarki_arena_allocate(&arena, SARKI_MAX_GRANULES) == 0);
+    CHECK(sarki_arena_allocate(&arena, granules + 1, 8) == 0);
+    CHECK(sarki_arena_allocate(&arena, SARKI_MAX_GRANULES, 8) == 0);
     munmap(region, (size_t)bytes);
 }
 

@@ -256,6 +256,11 @@ static void exhaust(uint32_t lease_count)
     sark_cache_metrics metrics = metrics_of(cache);
     CHECK(metrics.leases_in_use == lease_count && metrics.hits == 1 && metrics.misses == 1);
     CHECK(metrics.lock_fallbacks >= 1);
+    int64_t ttl_ms = 0;
+    CHECK(peek_is(cache, "key", "value") && peek_is(cache, "no key", NULL));
+    CHECK(sark_cache_contains(cache, "key", 3) == SARK_CACHE_OK);
+    CHECK(sark_cache_ttl(cache, "key", 3, &ttl_ms) == SARK_CACHE_OK);
+    CHECK(metrics_of(cache).lock_fallbacks == metrics.lock_fallbacks);
     for (uint32_t i = 0; i < lease_count; i++) release(sarki_lease_at(leases, i));
     CHECK(get_is(cache, "key", "value"));
     if (SARKI_WIDE) CHECK(metrics_of(cache).lock_fallbacks == metrics.lock_fallbacks);

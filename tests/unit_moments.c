@@ -82,9 +82,8 @@ TEST(a_search_that_missed_often_waits)
 
 /* ---- Deadlines ------------------------------------------------------------------------------- */
 
-/* A deadline that the floor of the order of expiry has passed by the time that it is linked. If the
-   clock has passed the floor too, the floor serves; if it fails or went back, the order starts
-   anew. */
+/* A deadline that the floor of the order of expiry has passed by the time that it is linked: where
+   the clock is the caller's, or fails, or went back, the order starts anew. */
 TEST(a_deadline_below_the_floor)
 {
     enum { PASSED, FAILS, WENT_BACK };
@@ -100,16 +99,38 @@ TEST(a_deadline_below_the_floor)
         sarki_touch_locked(cache, shard, ref_of("k"), floor - 50);
         sarki_shard_unlock(shard);
         int64_t deadline = sarki_entry_deadline(sarki_entry_of(cache, ref_of("k")));
-        CHECK(deadline == (clock == PASSED ? floor : floor - 50));
+        CHECK(deadline == floor - 50);
         CHECK(shard->expiry.floor == (uint64_t)deadline && holds(cache));
         *support_time() = floor - 51;
         CHECK(get_is(cache, "k", "value"));
+        *support_time() = floor - 50;
+        CHECK(get_is(cache, "k", NULL));
         *support_time() = floor + 100;
         CHECK(get_is(cache, "k", NULL) && get_is(cache, "other", "value"));
         CHECK(sark_cache_cleanup_expired(cache, 0) == 1);
         CHECK(removals_of(support_removals(), "k", SARK_CACHE_EXPIRED) == 1);
         FINISH(cache);
     }
+}
+
+/* The real clock does not go back: where it has passed the floor too, the floor serves. */
+TEST(a_deadline_below_the_floor_of_the_real_clock)
+{
+    sark_cache_config config = support_config(100);
+    memset(&config.clock, 0, sizeof config.clock);
+    config.shard_count = 1;
+    cache = support_create(&config);
+    REQUIRE(cache != NULL && put(cache, "k", "value", 60000) == SARK_CACHE_OK);
+    CHECK(put(cache, "other", "value", 60000) == SARK_CACHE_OK);
+    sarki_shard *shard = cache->shards;
+    int64_t floor = sarki_now(cache) - 1000;
+    sarki_wheel_restart(&shard->expiry, (uint64_t)floor);
+    sarki_shard_lock(shard);
+    sarki_touch_locked(cache, shard, ref_of("k"), floor - 50);
+    sarki_shard_unlock(shard);
+    CHECK(sarki_entry_deadline(sarki_entry_of(cache, ref_of("k"))) == floor && holds(cache));
+    CHECK(get_is(cache, "k", NULL) && get_is(cache, "other", "value"));
+    FINISH(cache);
 }
 
 /* touch makes a copy that can have a deadline; meanwhile the key was set with one, and expired. */
@@ -243,11 +264,11 @@ static void *delete_large(void *context)
     return context;
 }
 
-static unsigned char large_value[180 << 10];
+static unsigned char large_value[256 << 10];
 
 static void *insert_larger(void *context)
 {
-    CHECK(sark_cache_set(cache, "larger", 6, large_value, sizeof large_value, 0) == SARK_CACHE_OK);
+    CHECK(sark_cache_set(cache, "larger", 6, large_value, 180 << 10, 0) == SARK_CACHE_OK);
     return context;
 }
 
@@ -276,6 +297,50 @@ TEST(changes_do_not_end_patience)
     CHECK(pthread_join(deleter, NULL) == 0 && pthread_join(inserter, NULL) == 0);
     test_watchdog(0);
     CHECK(sark_cache_contains(cache, "larger", 6) == SARK_CACHE_OK);
+    FINISH(cache);
+}
+
+/* Puts a key into a block of so many granules. */
+static void fill_block(uint32_t key, uint32_t granules)
+{
+    size_t header = granules > 1000 ? SARKI_TIMED_HEADER : SARKI_PLAIN_HEADER;
+    size_t value_bytes = granules * SARKI_GRANULE - header - sizeof key;
+    CHECK(sark_cache_set(cache, &key, sizeof key, large_value, value_bytes, 0) == SARK_CACHE_OK);
+}
+
+/* Among pinned entries many gaps of one bin are too small, and one is not. */
+TEST(one_of_many_gaps_is_large_enough)
+{
+    enum { GAPS = 12, ABOVE = GAPS + 1, LAST = 2 * ABOVE };
+    sark_cache_pinned pins[GAPS + 2];
+    sark_cache_config config = support_config(100);
+    config.max_bytes = 256 << 10;
+    config.shard_count = 1;
+    cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    for (uint32_t i = 0; i < GAPS; i++) {
+        fill_block(i, 8);
+        fill_block(ABOVE + i, i == 0 ? 17 : 16); /* of one bin; what is freed last is found first */
+    }
+    fill_block(GAPS, 8);
+    sarki_arena *arena = &cache->memory.arena;
+    uint32_t used = sarki_load32_relaxed(&arena->a_used);
+    fill_block(LAST, arena->end - arena->first - used);
+    for (uint32_t i = 0; i < GAPS + 2; i++) {
+        uint32_t key = i <= GAPS ? i : LAST;
+        CHECK(sark_cache_pin(cache, &key, sizeof key, &pins[i]) == SARK_CACHE_OK);
+    }
+    for (uint32_t key = ABOVE; key < ABOVE + GAPS; key++) {
+        CHECK(sark_cache_delete(cache, &key, sizeof key) == SARK_CACHE_OK);
+        sarki_retired_collect(cache);
+    }
+    uint64_t size = sark_cache_size(cache);
+    test_watchdog(60);
+    fill_block(LAST + 1, 17);
+    test_watchdog(0);
+    CHECK(sark_cache_size(cache) == size + 1 && metrics_of(cache).rejected_busy == 0);
+    for (uint32_t i = 0; i < GAPS + 2; i++)
+        CHECK(sark_cache_unpin(cache, &pins[i]) == SARK_CACHE_OK);
     FINISH(cache);
 }
 
@@ -410,11 +475,13 @@ int main(void)
     RUN(no_spare_in_the_turn_of_another);
     RUN(a_search_that_missed_often_waits);
     RUN(a_deadline_below_the_floor);
+    RUN(a_deadline_below_the_floor_of_the_real_clock);
     RUN(widened_after_it_expired);
     RUN(no_place_inside_a_callback);
     RUN(a_place_is_waited_for);
     RUN(turns_come_one_by_one);
     RUN(changes_do_not_end_patience);
+    RUN(one_of_many_gaps_is_large_enough);
     RUN(replaced_while_it_moves);
     RUN(a_window_that_cannot_be_cleared);
     RUN(windows_that_cannot_be_cleared);
