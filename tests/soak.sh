@@ -22,8 +22,8 @@ export TSAN_OPTIONS=halt_on_error=1:exitcode=66:second_deadlock_stack=1
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
-# NAME SHARE HOW ARGUMENTS: a share is a part of their sum, some eight minutes at T=8h; HOW is one of
-# the functions below.
+# NAME SHARE HOW ARGUMENTS: a share is a part of their sum, at T=8h some eight minutes; HOW is one
+# of the functions below.
 jobs() {
     cat <<'END_OF_JOBS'
 schedules          9 rounds gcc plain schedules
