@@ -6842,8 +6842,8 @@ SARK_CACHE_API sark_cache_status sark_cache_create_in(sark_cache **cache_out,
     *cache_out = NULL;
     if (!region) return SARK_CACHE_BAD_ARGUMENT;
     size_t needed = sark_cache_region_bytes(config);
-    bool is_known = needed > 0 || (config && sarki_config_check(config) != SARK_CACHE_OK);
-    if (!is_known || region_bytes < needed) return SARK_CACHE_REGION_TOO_SMALL;
+    bool in_range = !config || sarki_config_check(config) == SARK_CACHE_OK;
+    if (in_range && (needed == 0 || region_bytes < needed)) return SARK_CACHE_REGION_TOO_SMALL;
     sark_cache_status status = sarki_config_resolve(config, region_bytes, &full);
     if (status != SARK_CACHE_OK) return status;
     memset(region, 0, (size_t)sarki_layout_of(&full).arena + 128);
