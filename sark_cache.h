@@ -712,25 +712,10 @@ static inline uint64_t sarki_mix(uint64_t value)
    E14  | release store of when the time      | acquire load of it     | that time is as new
         | asleep was read                     |                        |
 
-   Tested. Where a use is one step weaker, one of these scenarios of tests/relacy/ fails (make
-   mutate); or it is argued why none does, here or at the use.
-   E1   | an insert and a read; a tag of another shard; a slot is seen; a slot changes under a walk
-   E2   | replace and recycle; delete and reuse
-   E3   | replace and recycle; replace twice; a home that is taken; a pin and a replacement
-   E4   | replace and recycle; a pin and a replacement; a pin and a move; hits and a move
-   E5   | replace and recycle; a pin and a replacement; a visit and a replacement;
-        | a move and a removal
-   E6   | the first read of a thread; a first hit and a look; a first hit and a move
-   E7   | argued: else the raise may be later than the claim, on weakly ordered CPUs. In Relacy the
-        | one order of seq_cst operations is that in which they run, so a scan sees both
-   E8   | two sets and one place; a set, a delete and one place
-   E9   | pins looked at
-   E10  | a slot changes hands
-   E11  | two callbacks and one row
-   E12  | hits of two readers, and a look; a word changes hands; a first hit and a look
-   E13  | a word changes hands; two readers with one home; hits and removal;
-        | resident hits and a move; a look at a word that is taken; a look by a word, and removal
-   E14  | the time asleep
+   Tested. tests/README.md names for each the scenarios of the model checker that fail where a use
+   is one step weaker; where none does, the use says why ("argued"). E7: else the raise may be later
+   than the claim, on weakly ordered processors; in the checker's one order of seq_cst operations,
+   that in which they run, a scan sees both.
 
    Given up. No free-standing fences: ThreadSanitizer does not model them. No read-modify-write
    below 32 bits: some targets call a library for those. Where 64-bit atomics are not lock-free a

@@ -79,6 +79,14 @@ readme_names_scenarios() {
     done <"$scratch/scenarios.txt"
 }
 
+# The table of edges: each of the header's, and no scenario that there is not.
+readme_has_edges() {
+    sed -n 's/^   \(E[0-9]*\) *|.*|.*|.*/\1/p' $header >"$scratch/edges.txt"
+    sed -n 's/^| \(E[0-9]*\) |.*/\1/p' tests/README.md | diff "$scratch/edges.txt" - || return
+    ! sed -n 's/^| E[0-9]* | \(.*\) |$/\1/p' tests/README.md | sed 's/; /\n/g' |
+        grep -vxF -f "$scratch/scenarios.txt" -e 'argued in the header'
+}
+
 # ---- The header's structure ---------------------------------------------------------------------
 
 # Prints "length line name" for each function of the header, shortest first.
@@ -237,6 +245,7 @@ check "nothing left for later" no_unfinished_work
 check "the quick start of manual and README is examples/01_hello.c" quick_start_is_the_example
 check "tests/README.md lists the planted bugs" readme_lists_planted_bugs
 check "tests/README.md names the model checker's scenarios" readme_names_scenarios
+check "tests/README.md has the header's edges, and scenarios for them" readme_has_edges
 check "functions are short" functions_are_short
 [ -n "$check_part" ] || tail -n 1 "$check_log"
 check "each atomic operation gives a reason for its order" orders_have_reasons

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Weakens each order in the header, one at a time, and runs the model checker's scenarios that the
-# header names for its edges (>>atomics, "Tested"), until one fails. What survives must be argued
-# there or at its use; or its comment gives a reason for relaxed (R1 to R5), where the vocabulary
+# Weakens each order in the header, one at a time, and runs the model checker's scenarios that
+# tests/README.md names for its edges, until one fails. What survives must be argued there or at its
+# use; or its comment gives a reason for relaxed (R1 to R5), where the vocabulary
 # has no such operation.
 #
 # usage: tests/mutate.sh [LINE...]
@@ -86,19 +86,11 @@ weaker() {
     esac
 }
 
-# The scenarios in the header's list of what is tested, for some edges: one a line.
+# The scenarios that tests/README.md has for some edges: one a line.
 scenarios() {
-    awk -v edges="$1" '
+    awk -F ' *[|] *' -v edges="$1" '
     BEGIN { split(edges, edge, ","); for (i in edge) wanted[edge[i]] = 1 }
-    /^   Tested\./ { on = 1 }
-    on && /^$/ { exit }
-    on && /^   E[0-9]+ +\|/ { row = $1 }
-    on && /^ +(E[0-9]+ +)?\|/ && row in wanted { sub(/^[^|]*\| */, ""); names = names " " $0 }
-    on && row in wanted && /[^;]$/ { names = names ";" }
-    END {
-        count = split(names, name, / *; */)
-        for (i = 1; i <= count; i++) { sub(/^ */, "", name[i]); if (name[i]) print name[i] }
-    }' sark_cache.h
+    /^\| E[0-9]+ \|/ && $2 in wanted { print $3 }' tests/README.md | sed 's/; /\n/g'
 }
 
 # Runs some scenarios, until one fails, with RELACY_WEAKEN set. Prints which one that was. Status:
