@@ -49,12 +49,11 @@
    after sark_cache_destroy. Removal callbacks and visitors run outside every lock and may call
    the cache; the clock and the allocator may not. Inside a removal callback an insert may use
    free memory and evict for its place, but does not evict for bytes (it gives SARK_CACHE_BUSY):
-   the entry that is being reported still holds its memory. Callbacks that always put back what was
-   evicted keep the insert that evicts from its end. A thread may exit or be cancelled at
-   any time: a call that has begun ends before. Leaving a callback or a call by longjmp,
-   pthread_exit, an exception or asynchronous cancellation is forbidden, and so is allowing
-   cancellation inside a callback. Calls from signal handlers are not supported; a
-   handler that interrupts a call is harmless.
+   the entry that is being reported still holds its memory. An insert does not end while callbacks
+   put back all that it evicts. A thread may exit or be cancelled at any time: a call that has begun
+   ends before. Leaving a callback or a call by longjmp, pthread_exit, an exception or asynchronous
+   cancellation is forbidden, and so is allowing cancellation inside a callback. Calls from signal
+   handlers are not supported; a handler that interrupts a call is harmless.
 
    A process that forks calls sark_cache_fork_prepare, _parent and _child around it, or does not use
    the cache in the child.
@@ -326,10 +325,10 @@ SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_
    bytes count, so a struct that is a key must have no padding, or zeroed.
    key, value   NULL is legal with 0 bytes
    ttl_ms       0: the default; SARK_CACHE_NO_EXPIRY: none; what overflows never expires
-   Returns OK; BAD_ARGUMENT, BAD_KEY, BAD_TTL, TOO_LARGE; BUSY where pins, or entries that are being
-   reported for ten seconds, leave no gap that is large enough, or where callbacks use up what is
-   evicted, then maybe after the key's old value was evicted, last of all, and reported;
-   SYSTEM_ERROR where the clock fails and there is a TTL. */
+   Returns OK; BAD_ARGUMENT, BAD_KEY, BAD_TTL, TOO_LARGE; SYSTEM_ERROR where the clock fails and
+   there is a TTL; BUSY where pins leave no gap that is large enough, or entries that are being
+   reported leave none for ten seconds, or callbacks use up what is evicted. In the last two cases
+   the key's old value may have been evicted, and reported, after all others. */
 SARK_CACHE_API sark_cache_status sark_cache_set(sark_cache *cache, const void *key,
                                                 size_t key_bytes, const void *value,
                                                 size_t value_bytes, int64_t ttl_ms);
