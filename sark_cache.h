@@ -250,7 +250,9 @@ SARK_CACHE_API sark_cache_status sark_cache_create_in(sark_cache **cache_out,
 
 /* Ends the cache: stops the cleanup thread, reports every entry (DESTROYED, or EXPIRED), gives the
    region back. cache may be NULL. No other call may run meanwhile.
-   Returns OK; BUSY inside one of the cache's callbacks or while pins are out: nothing happened. */
+   Returns OK; BUSY inside one of the cache's callbacks or while pins are out: nothing happened, but
+   where a last callback of the cleanup thread pinned, that thread is another one, if one can be
+   started; the metrics tell. */
 SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache);
 
 /* fork. A process that forks while other threads use the cache calls prepare before, parent after
@@ -315,8 +317,9 @@ typedef struct sark_cache_pinned {
 SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *key,
                                                 size_t key_bytes, sark_cache_pinned *pinned);
 
-/* Gives a pin back, and zeroes it. Any thread may. Returns OK; BAD_ARGUMENT for what is no pin, and
-   for a copy of one that was given back, unless its place was taken 2^31 times since. */
+/* Gives a pin back, and zeroes it. Any thread may. Returns OK; BAD_ARGUMENT for what is no pin of
+   this cache, and for a copy of one that was given back, unless its place was taken 2^31 times
+   since. A copy that outlived its cache is not told from a pin of the next one there. */
 SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_pinned *pinned);
 
 /* ---- Writing -------------------------------------------------------------------------------- */
@@ -1914,9 +1917,9 @@ static inline void sarki_list_join(char *links, sarki_list *list, sarki_list *ot
    and while that is not empty, floor is the lower bound. A pending entry is still counted in the
    slot that it had.
 
-   Invariants. W1 an entry not pending stands in the slot that its key and floor give. W2 a slot
-   with entries has its bit, its word of bits has its own, and no other has. W3 no key is below
-   floor. W4 an entry's neighbours know it, or it is the end of its list.
+   Invariants. W1 an entry not pending stands in the slot that floor and its key give; one below
+   floor counts as floor. W2 a slot with entries has its bit, its word of bits has its own, and no
+   other has. W3 an entry's neighbours know it, or it is the end of its list.
 
    Access. Guarded by the shard's lock; a_floor and the slots' a_count also read by the metrics.
 
@@ -2287,6 +2290,14 @@ typedef struct sarki_query {
     uint32_t tag;
 } sarki_query;
 
+/* Raises what only grows, such as a peak. */
+static inline void sarki_raise32(sarki_a32 *a_most, uint32_t value)
+{
+    uint32_t most = sarki_load32_relaxed(a_most); /* order: R3 the swap */
+    while (value > most && !sarki_cas32_relaxed(a_most, most, value)) /* order: R1 */
+        most = sarki_load32_relaxed(a_most); /* order: R3 the swap */
+}
+
 static inline uint32_t sarki_index_home(const sarki_index *index, uint32_t hash)
 {
     return (uint32_t)((uint64_t)hash * index->bucket_count >> 32);
@@ -2376,8 +2387,7 @@ static void sarki_index_insert_locked(sarki_index *index, const sarki_query *que
     /* order: R5 published with the ref; the neighbour's half is left alone */
     sarki_xor32_relaxed(&bucket->a_tags[slot / 2], change << slot % 2 * 16);
     sarki_store32_release(&bucket->a_refs[slot], ref); /* order: E1, weakly ordered CPUs */
-    if (chain > sarki_load32_relaxed(&index->a_longest_chain)) /* order: R1 */
-        sarki_store32_relaxed(&index->a_longest_chain, chain); /* order: R1 */
+    sarki_raise32(&index->a_longest_chain, chain);
 }
 
 /* Puts another entry of the same key into its slot, which removes the one before. */
@@ -3003,6 +3013,7 @@ typedef struct sarki_shard {
     sarki_a32 a_entries;
     uint32_t generation; /* grows with each insert, removal and touch */
     sarki_stack retired; /* removed entries that somebody may still read */
+    uint32_t still_read, still_read_granules; /* of these, by the last scan */
     sarki_stack spares;  /* blocks of removed entries that nobody reads */
     sarki_a64 a_last_stamp;
     uint64_t last_version;
@@ -3371,8 +3382,9 @@ static void sarki_reject(sark_cache *cache, sark_cache_status status)
 
    Access. The lock of the shard; any shard will do for any entry. A scan takes the memory lock.
 
-   Bounds. In a shard at most 32 entries, or its share of 1 / 64 of the region, wait unscanned, and
-   as many as spares. One scan reads all leases once, and for each entry one word a slot. */
+   Bounds. In a shard at most 32 entries and as many as the last scan left, or its share of 1 / 64
+   of the region, wait unscanned, and at most 32 as spares. One scan reads all leases once, and for
+   each entry one word a slot. */
 
 static bool sarki_refs_contain(const uint32_t *refs, uint32_t count, uint32_t ref)
 {
@@ -3415,13 +3427,30 @@ static uint32_t sarki_stack_take(sarki_stack *stack)
     return top;
 }
 
-/* Whether a stack and so many granules more are as much as may wait in a shard. */
-static inline bool sarki_stack_is_full(const sark_cache *cache, const sarki_stack *stack,
-                                       uint32_t granules)
+/* Whether spares are as many as may wait in a shard, with one of so many granules more. */
+static inline bool sarki_spares_are_full(const sark_cache *cache, const sarki_stack *spares,
+                                         uint32_t granules)
 {
     /* order: R4 the shard's lock */
-    return stack->count >= SARKI_RETIRE_BATCH ||
-           sarki_load32_relaxed(&stack->a_granules) + granules > cache->resting_limit;
+    return spares->count >= SARKI_RETIRE_BATCH ||
+           sarki_load32_relaxed(&spares->a_granules) + granules > cache->resting_limit;
+}
+
+/* Notes what stays retired after a scan. */
+static inline void sarki_retired_note(sarki_shard *shard)
+{
+    shard->still_read = shard->retired.count;
+    shard->still_read_granules = sarki_load32_relaxed(&shard->retired.a_granules); /* order: R4 */
+}
+
+/* Whether another scan is due. It looks at all that the last one left, too, so it waits for as many
+   more: where many pins are out, a removal costs a look at two entries. */
+static inline bool sarki_retired_are_many(const sark_cache *cache, const sarki_shard *shard)
+{
+    const sarki_stack *retired = &shard->retired;
+    uint32_t granules = sarki_load32_relaxed(&retired->a_granules); /* order: R4 */
+    return retired->count >= 2 * shard->still_read + SARKI_RETIRE_BATCH ||
+           granules - shard->still_read_granules > cache->resting_limit;
 }
 
 /* Tells the size of the spare that comes next, and asks for its lines. */
@@ -3470,12 +3499,13 @@ static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, boo
             continue;
         }
         SARKI_BYTES_WRITTEN(sarki_entry_of(cache, ref));
-        if (wants_spares && !sarki_stack_is_full(cache, &shard->spares,
-                                                 sarki_entry_size(sarki_entry_of(cache, ref))))
+        if (wants_spares && !sarki_spares_are_full(cache, &shard->spares,
+                                                   sarki_entry_size(sarki_entry_of(cache, ref))))
             sarki_stack_push(cache, &shard->spares, ref);
         else sarki_arena_release(&memory->arena, ref);
     }
     sarki_memory_unlock(memory);
+    sarki_retired_note(shard);
     sarki_spares_publish(cache, shard);
 }
 
@@ -3485,8 +3515,7 @@ static void sarki_retire_locked(sark_cache *cache, sarki_shard *shard, uint32_t 
 {
     shard->generation++;
     sarki_stack_push(cache, &shard->retired, ref);
-    if (sarki_stack_is_full(cache, &shard->retired, 0))
-        sarki_retired_scan_locked(cache, shard, true);
+    if (sarki_retired_are_many(cache, shard)) sarki_retired_scan_locked(cache, shard, true);
 }
 
 /* Gives the arena what waits in the shards and is not read. */
@@ -3536,9 +3565,7 @@ static sarki_reporter *sarki_reporter_claim(sark_cache *cache)
     for (uint32_t i = 0; i < cache->reporter_count; i++) {
         sarki_aword *a_thread = &cache->reporters[i].a_thread;
         if (!sarki_casword_acquire(a_thread, 0, sarki_thread_id())) continue; /* order: E11 */
-        uint32_t used = sarki_load32_relaxed(&cache->a_reporters_used); /* order: R3 the swap */
-        while (used <= i && !sarki_cas32_relaxed(&cache->a_reporters_used, used, i + 1)) /* R2 */
-            used = sarki_load32_relaxed(&cache->a_reporters_used); /* order: R3 the swap */
+        sarki_raise32(&cache->a_reporters_used, i + 1); /* order: R2 seen by this thread */
         return &cache->reporters[i];
     }
     return NULL;
@@ -3775,20 +3802,13 @@ static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shar
 }
 
 /* A deadline below the wheel's floor: either it has passed while the entry was written, and the
-   floor serves as well, or the clock went back, and the wheel starts anew. So it does with a clock
-   of the caller's, which may yet go back. */
+   entry stands with those of the floor, or the clock went back, and the wheel starts anew. Floors
+   come from the precise clock. */
 SARKI_REQUIRES(shard)
-static uint64_t sarki_expiry_late(sark_cache *cache, sarki_shard *shard, uint32_t ref,
-                                  uint64_t key)
+static void sarki_expiry_late(sark_cache *cache, sarki_shard *shard, uint64_t key)
 {
-    int64_t now = sarki_now(cache);
-    if (now < 0 || (uint64_t)now < shard->expiry.floor || cache->config.clock.now_ms) {
-        sarki_wheel_restart(&shard->expiry, key);
-        return key;
-    }
-    sarki_expiry *expiry = sarki_entry_expiry(sarki_entry_of(cache, ref));
-    sarki_store64_relaxed(&expiry->a_deadline, shard->expiry.floor); /* order: R4 shard's lock */
-    return shard->expiry.floor;
+    int64_t now = sarki_now_fine(cache);
+    if (now < 0 || (uint64_t)now < shard->expiry.floor) sarki_wheel_restart(&shard->expiry, key);
 }
 
 /* Joins an entry to the order of expiry, unless it never expires. */
@@ -3801,7 +3821,7 @@ static void sarki_expiry_link_locked(sark_cache *cache, sarki_shard *shard, uint
     uint64_t key = (uint64_t)deadline;
     if (sarki_load32_relaxed(&cache->a_uses_deadlines) == 0) /* order: R1 a hint */
         sarki_store32_relaxed(&cache->a_uses_deadlines, 1);  /* order: R1 */
-    if (key < shard->expiry.floor) key = sarki_expiry_late(cache, shard, ref, key);
+    if (key < shard->expiry.floor) sarki_expiry_late(cache, shard, key);
     sarki_wheel_insert(&shard->expiry, ref, key);
     if (key < sarki_load64_relaxed(a_next)) /* order: R4 the shard's lock */
         sarki_store64_relaxed(a_next, key); /* order: R1, R4 */
@@ -4634,8 +4654,7 @@ static bool sarki_place_reserve(sark_cache *cache)
         uint32_t count = sarki_load32_relaxed(&cache->a_count); /* order: R3 the swap, or a wait */
         if (count >= cache->max_entries) return false;
         if (!sarki_cas32_relaxed(&cache->a_count, count, count + 1)) continue; /* order: R3 */
-        if (count + 1 > sarki_load32_relaxed(&cache->a_count_peak)) /* order: R1 */
-            sarki_store32_relaxed(&cache->a_count_peak, count + 1); /* order: R1 */
+        sarki_raise32(&cache->a_count_peak, count + 1);
         return true;
     }
 }
@@ -6076,7 +6095,7 @@ static void sarki_metrics_add_bytes(const sark_cache *cache, sark_cache_metrics 
     uint64_t blocks = (uint64_t)(arena->end - arena->first) * SARKI_GRANULE;
     uint64_t fixed = cache->config.max_bytes - blocks;
     uint64_t used = sarki_load32_relaxed(&arena->a_used);      /* order: R1 */
-    uint64_t peak = sarki_load32_relaxed(&arena->a_used_peak); /* order: R1 */
+    uint64_t peak = sarki_load32_relaxed(&arena->a_used_peak); /* order: R1, may be behind */
     uint64_t retired = 0, payload = 0;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         const sarki_shard *shard = &cache->shards[i];
@@ -6085,7 +6104,7 @@ static void sarki_metrics_add_bytes(const sark_cache *cache, sark_cache_metrics 
         retired += sarki_load32_relaxed(&shard->spares.a_granules);  /* order: R1 */
     }
     metrics->bytes = fixed + used * SARKI_GRANULE;
-    metrics->bytes_peak = fixed + peak * SARKI_GRANULE;
+    metrics->bytes_peak = fixed + sarki_max64(peak, used) * SARKI_GRANULE;
     metrics->bytes_retired = retired * SARKI_GRANULE;
     uint64_t index = (uint64_t)cache->index.bucket_count * sizeof(sarki_bucket);
     uint64_t live = (used - sarki_min64(used, retired)) * SARKI_GRANULE;
@@ -6128,7 +6147,8 @@ static void sarki_metrics_collect(const sark_cache *cache, sark_cache_metrics *m
     sarki_metrics_add_leases(&cache->leases, metrics);
     sarki_metrics_add_rejected(cache, metrics);
     metrics->entries = sarki_entries(cache);
-    metrics->entries_peak = sarki_load32_relaxed(&cache->a_count_peak); /* order: R1 */
+    uint64_t peak = sarki_load32_relaxed(&cache->a_count_peak); /* order: R1, may be behind */
+    metrics->entries_peak = sarki_max64(peak, metrics->entries);
     metrics->max_entries = cache->max_entries;
     metrics->max_bytes = cache->config.max_bytes;
     sarki_metrics_add_bytes(cache, metrics);
@@ -6258,16 +6278,15 @@ static void sarki_check_expiry_locked(sarki_checker *checker, sarki_shard *shard
     const sarki_wheel *wheel = &shard->expiry;
     const sarki_link *link = sarki_link_at(cache->expiry_links, ref);
     sarki_slot slot = sarki_wheel_slot(wheel->bits, wheel->floor, link->place);
-    uint64_t key = (uint64_t)deadline;
+    uint64_t key = sarki_max64((uint64_t)deadline, wheel->floor);
     checker->with_deadline++;
     sarki_verify(checker,
                  sarki_link_is_mutual(cache->expiry_links, ref,
                                       &sarki_wheel_slot_at(wheel, link->place)->list,
                                       &wheel->pending),
-                 "W4: neighbours in the expiry wheel are not mutual");
+                 "W3: neighbours in the expiry wheel are not mutual");
     sarki_verify(checker, wheel->pending.head || (slot.low <= key && key <= slot.high),
                  "W1: an entry is not in the slot of its deadline");
-    sarki_verify(checker, key >= wheel->floor, "W3: a deadline is below the wheel's floor");
     sarki_verify(checker, /* order: R4 the shard's lock */
                  key >= sarki_load64_relaxed(sarki_next_deadline_of(cache, shard)),
                  "S2: a deadline is below the shard's next deadline");
@@ -6288,7 +6307,7 @@ static void sarki_check_recency_locked(sarki_checker *checker, const sarki_shard
         is_in_fifo ? &shard->fifo : &sarki_wheel_slot_at(wheel, place)->list;
     sarki_verify(checker,
                  sarki_link_is_mutual(links, ref, list, is_in_fifo ? list : &wheel->pending),
-                 "W4: neighbours in the order of recency are not mutual");
+                 "W3: neighbours in the order of recency are not mutual");
 }
 
 SARKI_REQUIRES(shard)
@@ -6809,12 +6828,15 @@ static sark_cache *sarki_build(const sark_cache_config *config, void *memory,
     return cache;
 }
 
+/* The thread takes the lock first, so its callbacks know that it runs. */
 static void sarki_cleaner_start(sark_cache *cache)
 {
-    cache->cleaner.stop = false;
-    if (cache->config.cleanup_interval_ms > 0)
-        cache->cleaner.running =
-            sarki_thread_start(&cache->cleaner.thread, sarki_cleaner_run, cache);
+    sarki_cleaner *cleaner = &cache->cleaner;
+    if (cache->config.cleanup_interval_ms == 0) return;
+    sarki_lock(&cleaner->mutex);
+    cleaner->stop = false;
+    cleaner->running = sarki_thread_start(&cleaner->thread, sarki_cleaner_run, cache);
+    sarki_unlock(&cleaner->mutex);
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_create_in(sark_cache **cache_out,
@@ -7104,6 +7126,7 @@ SARK_CACHE_API void sark_cache_fork_child(sark_cache *cache)
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         sarki_shard *shard = &cache->shards[i];
         sarki_stack_take(&shard->retired);
+        sarki_retired_note(shard);
         sarki_stack_take(&shard->spares);
         sarki_spares_publish(cache, shard);
     }

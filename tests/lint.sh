@@ -73,7 +73,7 @@ readme_lists_planted_bugs() {
 }
 
 readme_names_scenarios() {
-    sed -n 's/.*model_run.*("\(.*\)");.*/\1/p' tests/relacy/*.cpp >"$scratch/scenarios.txt"
+    sed -n 's/.*model_run.*("\(.*\)".*);.*/\1/p' tests/relacy/*.cpp >"$scratch/scenarios.txt"
     [ -s "$scratch/scenarios.txt" ] && while read -r name; do
         grep -qF "$name" tests/README.md || { echo "no scenario \"$name\""; return 1; }
     done <"$scratch/scenarios.txt"

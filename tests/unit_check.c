@@ -130,8 +130,8 @@ TEST(the_order_of_recency)
     uint32_t last_place = sarki_wheel_slots(shard->recency.bits);
     CHECK(recency_of(3)->place < last_place && recency_of(30)->place == SARKI_IN_FIFO);
     BREAKS(recency_of(30)->place, (uint16_t)last_place, "S1");
-    BREAKS(recency_of(30)->next, ref_of(40), "W4");
-    BREAKS(recency_of(30)->prev, ref_of(40), "W4");
+    BREAKS(recency_of(30)->next, ref_of(40), "W3");
+    BREAKS(recency_of(30)->prev, ref_of(40), "W3");
     FINISH(cache);
 }
 
@@ -140,15 +140,14 @@ TEST(the_order_of_expiry)
     create();
     sarki_wheel *wheel = &shard->expiry;
     sarki_a64 *a_deadline = &sarki_entry_expiry(sarki_entry_of(cache, ref_of(30)))->a_deadline;
-    BREAKS(expiry_of(30)->next, ref_of(40), "W4");
-    BREAKS(expiry_of(30)->prev, ref_of(40), "W4");
+    BREAKS(expiry_of(30)->next, ref_of(40), "W3");
+    BREAKS(expiry_of(30)->prev, ref_of(40), "W3");
     breaks64(a_deadline, sarki_load64_relaxed(a_deadline) << 1, "W1");
     breaks64(a_deadline, 1, "W1");
     sarki_slot slot;
     REQUIRE(sarki_wheel_lowest(wheel, &slot));
     sarki_wheel_open(wheel, &slot); /* of pending entries no slot is known */
     CHECK(wheel->pending.head != 0 && holds(cache));
-    breaks64(a_deadline, wheel->floor - 1, "W3");
     breaks64(&cache->a_next_deadlines[0], sarki_load64_relaxed(a_deadline) + 1, "S2");
     FINISH(cache);
 }

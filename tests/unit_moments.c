@@ -82,8 +82,8 @@ TEST(a_search_that_missed_often_waits)
 
 /* ---- Deadlines ------------------------------------------------------------------------------- */
 
-/* A deadline that the floor of the order of expiry has passed by the time that it is linked: where
-   the clock is the caller's, or fails, or went back, the order starts anew. */
+/* A deadline that the floor of the order of expiry has passed by the time that it is linked: it
+   stays what it is; where the clock fails, or went back, the order starts anew. */
 TEST(a_deadline_below_the_floor)
 {
     enum { PASSED, FAILS, WENT_BACK };
@@ -98,38 +98,67 @@ TEST(a_deadline_below_the_floor)
         sarki_shard_lock(shard);
         sarki_touch_locked(cache, shard, ref_of("k"), floor - 50);
         sarki_shard_unlock(shard);
-        int64_t deadline = sarki_entry_deadline(sarki_entry_of(cache, ref_of("k")));
-        CHECK(deadline == floor - 50);
-        CHECK(shard->expiry.floor == (uint64_t)deadline && holds(cache));
+        CHECK(sarki_entry_deadline(sarki_entry_of(cache, ref_of("k"))) == floor - 50);
+        CHECK(shard->expiry.floor == (uint64_t)(clock == PASSED ? floor : floor - 50));
+        CHECK(holds(cache));
         *support_time() = floor - 51;
         CHECK(get_is(cache, "k", "value"));
         *support_time() = floor - 50;
         CHECK(get_is(cache, "k", NULL));
         *support_time() = floor + 100;
         CHECK(get_is(cache, "k", NULL) && get_is(cache, "other", "value"));
-        CHECK(sark_cache_cleanup_expired(cache, 0) == 1);
+        CHECK(sark_cache_cleanup_expired(cache, 0) == 1 && holds(cache));
         CHECK(removals_of(support_removals(), "k", SARK_CACHE_EXPIRED) == 1);
         FINISH(cache);
     }
 }
 
-/* The real clock does not go back: where it has passed the floor too, the floor serves. */
-TEST(a_deadline_below_the_floor_of_the_real_clock)
+/* Floors come from the precise clock: that the coarse one is behind is no going back. */
+TEST(a_floor_before_the_coarse_clock)
 {
     sark_cache_config config = support_config(100);
     memset(&config.clock, 0, sizeof config.clock);
     config.shard_count = 1;
     cache = support_create(&config);
     REQUIRE(cache != NULL && put(cache, "k", "value", 60000) == SARK_CACHE_OK);
-    CHECK(put(cache, "other", "value", 60000) == SARK_CACHE_OK);
     sarki_shard *shard = cache->shards;
-    int64_t floor = sarki_now(cache) - 1000;
+    int64_t floor = sarki_now_fine(cache);
     sarki_wheel_restart(&shard->expiry, (uint64_t)floor);
     sarki_shard_lock(shard);
     sarki_touch_locked(cache, shard, ref_of("k"), floor - 50);
     sarki_shard_unlock(shard);
-    CHECK(sarki_entry_deadline(sarki_entry_of(cache, ref_of("k"))) == floor && holds(cache));
-    CHECK(get_is(cache, "k", NULL) && get_is(cache, "other", "value"));
+    CHECK(shard->expiry.floor == (uint64_t)floor && holds(cache));
+    CHECK(get_is(cache, "k", NULL) && sark_cache_cleanup_expired(cache, 0) == 1);
+    FINISH(cache);
+}
+
+/* What many pins hold back is scanned when as much more has come. */
+TEST(retired_entries_that_are_pinned)
+{
+    enum { PINS = 200 };
+    sark_cache_pinned pins[PINS];
+    sark_cache_config config = support_config(1000);
+    config.shard_count = 1;
+    config.pin_count = PINS;
+    cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    const sarki_shard *shard = cache->shards;
+    for (uint32_t i = 0; i < PINS; i++) {
+        CHECK(sark_cache_set(cache, &i, sizeof i, "value", 5, 0) == SARK_CACHE_OK);
+        CHECK(sark_cache_pin(cache, &i, sizeof i, &pins[i]) == SARK_CACHE_OK);
+        CHECK(sark_cache_set(cache, &i, sizeof i, "other", 5, 0) == SARK_CACHE_OK);
+    }
+    uint32_t scans = 0, most = 0;
+    for (uint32_t i = 0; i < 10 * PINS; i++) {
+        uint32_t before = shard->retired.count;
+        CHECK(put(cache, "k", "value", 0) == SARK_CACHE_OK);
+        scans += shard->retired.count < before;
+        if (shard->retired.count > most) most = shard->retired.count;
+    }
+    CHECK(scans > 0 && scans <= 10 && most >= PINS && most <= 2 * PINS + SARKI_RETIRE_BATCH);
+    for (uint32_t i = 0; i < PINS; i++) CHECK(sark_cache_unpin(cache, &pins[i]) == SARK_CACHE_OK);
+    sarki_retired_collect(cache);
+    CHECK(shard->retired.count == 0 && shard->still_read == 0 && holds(cache));
     FINISH(cache);
 }
 
@@ -475,7 +504,8 @@ int main(void)
     RUN(no_spare_in_the_turn_of_another);
     RUN(a_search_that_missed_often_waits);
     RUN(a_deadline_below_the_floor);
-    RUN(a_deadline_below_the_floor_of_the_real_clock);
+    RUN(a_floor_before_the_coarse_clock);
+    RUN(retired_entries_that_are_pinned);
     RUN(widened_after_it_expired);
     RUN(no_place_inside_a_callback);
     RUN(a_place_is_waited_for);

@@ -28,7 +28,7 @@
                                                                                api_system
    seconds of a clock   31  where time_t has 32 bits the clock fails: what has api_system,
                             a deadline is a miss                               expiry_namespace.sh
-   keys of the wheels   64  nothing: W1 to W4 hold up to the end               unit_wheel
+   keys of the wheels   64  nothing: W1 to W3 hold up to the end               unit_wheel
    seed of the hash     64  nothing: secrets differ                            unit_hash
    M: model_wrapping
 

@@ -33,7 +33,7 @@ static inline void rig_create(uint32_t bits, uint64_t floor)
 
 /* ---- The structure -------------------------------------------------------------------------- */
 
-/* W4: how many entries a list has; UINT32_MAX where it is broken. */
+/* W3: how many entries a list has; UINT32_MAX where it is broken. */
 static inline uint32_t walk_list(sarki_list list)
 {
     uint32_t count = 0, last = 0;
@@ -47,7 +47,7 @@ static inline uint32_t walk_list(sarki_list list)
     return last == list.tail ? count : UINT32_MAX;
 }
 
-/* W1, W3, W4 of one slot. Returns how many entries it has; UINT32_MAX where something is wrong. */
+/* W1, W3 of one slot. Returns how many entries it has; UINT32_MAX where something is wrong. */
 static inline uint32_t walk_slot(uint32_t place)
 {
     const sarki_wheel *wheel = &tested.wheel;
@@ -124,7 +124,8 @@ static inline void restart(uint64_t floor)
     }
 }
 
-/* Inserts as the order of expiry does: a key below floor restarts the wheel. */
+/* Inserts as the order of expiry does where the clock went back: a key below floor restarts the
+   wheel. */
 static inline void insert(uint32_t ref, uint64_t key)
 {
     if (key < tested.wheel.floor) restart(key);

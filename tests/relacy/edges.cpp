@@ -227,6 +227,20 @@ struct time_asleep {
     }
 };
 
+static sarki_a32 peak;
+
+/* Of two threads that raise a peak at once the higher one stays. */
+struct two_peaks {
+    enum { THREADS = 2 };
+    void prepare() { sarki_store32_relaxed(&peak, 0); }
+    void run(unsigned thread) { sarki_raise32(&peak, thread + 1); }
+    void finish()
+    {
+        RL_ASSERT(sarki_load32_relaxed(&peak) == 2);
+        model_forget_all();
+    }
+};
+
 static unsigned reports;
 
 static void report(void *, const void *, size_t, const void *, size_t, sark_cache_cause)
@@ -298,6 +312,7 @@ struct last_reader_and_destroy {
 
 int main()
 {
+    model_run<two_peaks>("two peaks at once");
     model_run<first_read>("the first read of a thread");
     model_run_long<given_home>("a home given by another thread");
     model_run<one_place>("two sets and one place");

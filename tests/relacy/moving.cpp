@@ -160,7 +160,7 @@ int main()
     model_run<first_hit_and_move>("a first hit and a move");
     model_run<hits_and_move<1, false> >("hits and a move");
     model_run_long<hits_and_move<1, true> >("resident hits and a move");
-    model_run_long<hits_and_move<2, false> >("hits of two readers and a move");
-    model_run_long<hits_and_move<2, true> >("resident hits of two readers and a move");
+    model_run_long<hits_and_move<2, false> >("hits of two readers and a move", 2);
+    model_run_long<hits_and_move<2, true> >("resident hits of two readers and a move", 2);
     return model_summary();
 }

@@ -1,7 +1,7 @@
 /* What the scenarios share: a small cache of the shipped header in Relacy's model, and a driver.
 
    A scenario is a class with THREADS, prepare(), run(thread) and finish(); it is searched
-   completely with at most three preemptions, then at random.
+   completely within three preemptions, or as many as it says, then at random.
 
    environment: RELACY_RANDOM    executions of each random search; default a million
                 RELACY_ONLY      names of scenarios, with ";" between them: no others are run
@@ -97,16 +97,18 @@ template <typename Scenario> static void model_meet_cells(rl::test_params parame
     } while (known != model_known_count);
 }
 
+/* One search: complete within so many preemptions, or, where those are 0, of random executions. */
 template <typename Scenario>
-static bool model_search(const char *name, bool complete, unsigned long iterations)
+static bool model_search(const char *name, unsigned preemptions, unsigned long iterations)
 {
+    char kind[40] = "random";
     static std::ostream nowhere(0);
     rl::test_params parameters;
     parameters.output_stream = getenv("RELACY_HISTORY") ? &std::cout : &nowhere;
     parameters.progress_stream = &nowhere;
     parameters.search_type =
-        complete ? rl::fair_context_bound_scheduler_type : rl::random_scheduler_type;
-    parameters.context_bound = 3;
+        preemptions ? rl::fair_context_bound_scheduler_type : rl::random_scheduler_type;
+    parameters.context_bound = preemptions;
     parameters.iteration_count = iterations;
     parameters.execution_depth_limit = 10000;
     bool holds = false;
@@ -117,8 +119,8 @@ static bool model_search(const char *name, bool complete, unsigned long iteratio
         holds = rl::simulate<model_test<Scenario> >(parameters);
         if (known == model_known_count) break;
     }
-    printf("%s %s: %s, %llu executions%s%s\n", holds ? "ok  " : "FAIL", name,
-           complete ? "complete at 3 preemptions" : "random",
+    if (preemptions) snprintf(kind, sizeof kind, "complete at %u preemptions", preemptions);
+    printf("%s %s: %s, %llu executions%s%s\n", holds ? "ok  " : "FAIL", name, kind,
            (unsigned long long)parameters.stop_iteration, holds ? "" : ": ",
            holds ? "" : rl::test_result_str(parameters.test_result));
     fflush(stdout);
@@ -153,20 +155,22 @@ static unsigned long model_random()
 
 /* Searches a scenario completely, and at random. A complete search that did not come to its end is
    a failure. */
-template <typename Scenario> static void model_run(const char *name, bool is_long = false)
+template <typename Scenario>
+static void model_run(const char *name, unsigned preemptions = 3, bool is_long = false)
 {
     if (!model_is_wanted(name)) return;
     bool complete = weakened.last == 0 ? !is_long || model_random() > 1000000
                                        : !is_long && getenv("RELACY_COMPLETE");
-    if (complete) model_count(model_search<Scenario>(name, true, 0));
-    model_count(model_search<Scenario>(name, false, model_random()));
+    if (complete) model_count(model_search<Scenario>(name, preemptions, 0));
+    model_count(model_search<Scenario>(name, 0, model_random()));
 }
 
 /* The same where the complete search is long: only where more than a million random executions are
    wanted. */
-template <typename Scenario> static void model_run_long(const char *name)
+template <typename Scenario>
+static void model_run_long(const char *name, unsigned preemptions = 3)
 {
-    model_run<Scenario>(name, true);
+    model_run<Scenario>(name, preemptions, true);
 }
 
 static int model_summary()
