@@ -24,7 +24,8 @@ static struct {
     bool awake_fails;          /* CLOCK_MONOTONIC alone */
     bool naps_end;             /* at once */
     uint32_t naps_interrupted; /* so many of them, by a signal */
-    long last_nap_ns;          /* that was not */
+    long last_nap_ns;          /* of these */
+    bool naps_fail;
     int64_t fine_ns, tick_ns;
     int64_t asleep_ns;         /* that the clock of the time since boot is ahead */
     int64_t lag_ns;            /* of the coarse clock, beyond that; some kernels let it */
@@ -177,11 +178,12 @@ static int fake_nanosleep(const struct timespec *nap, struct timespec *left)
 {
     if (fake.naps_interrupted > 0) {
         fake.naps_interrupted--;
+        fake.last_nap_ns = nap->tv_nsec;
         left->tv_sec = 0, left->tv_nsec = nap->tv_nsec - 1000;
         errno = EINTR;
         return -1;
     }
-    fake.last_nap_ns = nap->tv_nsec;
+    if (fake.naps_fail) return errno = ENOSYS, -1;
     return fake.naps_end ? sched_yield() : nanosleep(nap, left);
 }
 
@@ -886,7 +888,10 @@ TEST(naps_go_on_after_signals)
     fake.naps_interrupted = 5;
     errno = 7;
     sarki_nap(1000000);
-    CHECK(fake.naps_interrupted == 0 && fake.last_nap_ns == 1000000 - 5 * 1000 && errno == 7);
+    CHECK(fake.naps_interrupted == 0 && fake.last_nap_ns == 1000000 - 4 * 1000 && errno == 7);
+    fake.naps_fail = true;
+    sarki_nap(1000000);
+    CHECK(errno == 7);
 }
 
 int main(void)
