@@ -5188,7 +5188,8 @@ SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *k
 /* Whether a value lies in this cache: tokens of two caches may have the same numbers. */
 static bool sarki_pinned_here(const sark_cache *cache, const sark_cache_pinned *pinned)
 {
-    return (uintptr_t)pinned->value - (uintptr_t)cache->region < cache->config.max_bytes;
+    uintptr_t at = (uintptr_t)pinned->value, from = (uintptr_t)cache->region;
+    return at >= from && at - from < cache->config.max_bytes;
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_pinned *pinned)
