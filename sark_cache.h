@@ -3163,7 +3163,7 @@ struct sark_cache {
     sarki_secret secret;
     sarki_shard *shards;
     sarki_a64 *a_oldest;         /* of each shard: no stamp is below; SARKI_NONE: empty */
-    sarki_a64 *a_next_deadlines; /* of each shard: no deadline is below; SARKI_NONE: none */
+    sarki_a64 *a_next_deadlines; /* of each shard: a bound of its wheel; SARKI_NONE: none */
     sarki_a32 *a_spare_granules; /* of each shard: size of its next spare block; 0: none */
     uint32_t resting_limit;    /* granules that may wait in a shard as retired, and as spares */
     uint32_t shard_count;
@@ -4014,7 +4014,8 @@ static uint32_t sarki_expire_shard(sark_cache *cache, sarki_shard *shard, int64_
     return removed;
 }
 
-/* No deadline of the whole cache is below this. */
+/* No deadline of the whole cache is below this, but of entries that were late: those count as the
+   floor of their wheel, which has passed. */
 static int64_t sarki_next_deadline(const sark_cache *cache)
 {
     uint64_t next = SARKI_NEVER;
