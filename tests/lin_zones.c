@@ -171,6 +171,7 @@ typedef struct kind {
     int64_t ttl_most_ms; /* 0: none */
     uint32_t deletes;    /* in 100 calls */
     uint32_t clears;     /* in 100,000 calls */
+    uint32_t quiet;      /* so many of 10,000 calls only get */
     uint32_t cleanup_interval_ms;
 } kind;
 
@@ -187,6 +188,9 @@ static const kind kinds[] = {
     {.name = "cleaned up, with places left", .strict = true, .keys = 8, .max_entries = 64,
      .shard_count = 4, .value_most_bytes = 64, .ttl_most_ms = 2, .clears = 10,
      .cleanup_interval_ms = 1},
+    {.name = "expiring, seldom written", .strict = true, .keys = 8,
+     .max_entries = 8 + TEST_THREADS, .shard_count = 4, .value_most_bytes = 64, .ttl_most_ms = 4,
+     .quiet = 9998},
     {.name = "evicting for entries", .keys = 8, .max_entries = 3, .shard_count = 4,
      .value_most_bytes = 64, .deletes = 5, .clears = 10},
     {.name = "evicting at capacity 1", .keys = 3, .max_entries = 1, .shard_count = 1,
@@ -366,6 +370,7 @@ static void do_one(recorder *self)
 {
     uint64_t key = test_below(&self->random, now_kind->keys);
     uint64_t part = test_below(&self->random, 100);
+    if (test_below(&self->random, 10000) < now_kind->quiet) part = 50;
     if (test_below(&self->random, 100000) < now_kind->clears) do_clear(self);
     else if (part < now_kind->deletes) do_removal(self, key);
     else if (part < 60) do_read(self, key, sark_cache_get, ZONE_HIT);
