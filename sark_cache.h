@@ -2294,7 +2294,7 @@ typedef struct sarki_query {
 static inline void sarki_raise32(sarki_a32 *a_most, uint32_t value)
 {
     uint32_t most = sarki_load32_relaxed(a_most); /* order: R3 the swap */
-    while (value > most && !sarki_cas32_relaxed(a_most, most, value)) /* order: R1 */
+    while (value > most && !sarki_cas32_relaxed(a_most, most, value)) /* order: R1, or R2 */
         most = sarki_load32_relaxed(a_most); /* order: R3 the swap */
 }
 
@@ -2978,8 +2978,9 @@ static sarki_found sarki_find_once(const sarki_index *index, const char *region,
 
    Invariants. S1 each entry of the shard is in the FIFO or in the recency wheel, and if it has a
    deadline in the expiry wheel. S2 no entry's stamp is below the shard's published bound (but for
-   one that a stopped reader set back), no deadline below its published next deadline. S3 never
-   two shard locks at once (but before a fork, see >>fork).
+   one that a stopped reader set back), no deadline below its published next deadline (but for one
+   that was late, which counts as the wheel's floor). S3 never two shard locks at once (but before a
+   fork, see >>fork).
 
    Access. Everything by the lock, but the published bounds and the counters, which anybody reads.
 
@@ -3013,7 +3014,6 @@ typedef struct sarki_shard {
     sarki_a32 a_entries;
     uint32_t generation; /* grows with each insert, removal and touch */
     sarki_stack retired; /* removed entries that somebody may still read */
-    uint32_t still_read, still_read_granules; /* of these, by the last scan */
     sarki_stack spares;  /* blocks of removed entries that nobody reads */
     sarki_a64 a_last_stamp;
     uint64_t last_version;
@@ -3021,6 +3021,7 @@ typedef struct sarki_shard {
     sarki_a64 a_sets;
 
     sarki_wheel recency, expiry;
+    uint32_t still_read, still_read_granules; /* of the retired ones, by the last scan */
     sarki_a32 a_longest_hold;
     sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
     sarki_a64 a_writes[SARKI_MODES]; /* by mode; SARKI_SET is counted above */
@@ -3383,8 +3384,8 @@ static void sarki_reject(sark_cache *cache, sark_cache_status status)
    Access. The lock of the shard; any shard will do for any entry. A scan takes the memory lock.
 
    Bounds. In a shard at most 32 entries and as many as the last scan left, or its share of 1 / 64
-   of the region, wait unscanned, and at most 32 as spares. One scan reads all leases once, and for
-   each entry one word a slot. */
+   of the region, wait unscanned; as spares 32, or that share. One scan reads all leases once, and
+   for each entry one word a slot. */
 
 static bool sarki_refs_contain(const uint32_t *refs, uint32_t count, uint32_t ref)
 {
@@ -3427,13 +3428,13 @@ static uint32_t sarki_stack_take(sarki_stack *stack)
     return top;
 }
 
-/* Whether spares are as many as may wait in a shard, with one of so many granules more. */
-static inline bool sarki_spares_are_full(const sark_cache *cache, const sarki_stack *spares,
-                                         uint32_t granules)
+/* Whether a stack and so many granules more are as much as may wait in a shard. */
+static inline bool sarki_stack_is_full(const sark_cache *cache, const sarki_stack *stack,
+                                       uint32_t granules)
 {
     /* order: R4 the shard's lock */
-    return spares->count >= SARKI_RETIRE_BATCH ||
-           sarki_load32_relaxed(&spares->a_granules) + granules > cache->resting_limit;
+    return stack->count >= SARKI_RETIRE_BATCH ||
+           sarki_load32_relaxed(&stack->a_granules) + granules > cache->resting_limit;
 }
 
 /* Notes what stays retired after a scan. */
@@ -3448,6 +3449,7 @@ static inline void sarki_retired_note(sarki_shard *shard)
 static inline bool sarki_retired_are_many(const sark_cache *cache, const sarki_shard *shard)
 {
     const sarki_stack *retired = &shard->retired;
+    if (!sarki_stack_is_full(cache, retired, 0)) return false; /* mostly; no other line is read */
     uint32_t granules = sarki_load32_relaxed(&retired->a_granules); /* order: R4 */
     return retired->count >= 2 * shard->still_read + SARKI_RETIRE_BATCH ||
            granules - shard->still_read_granules > cache->resting_limit;
@@ -3499,8 +3501,8 @@ static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, boo
             continue;
         }
         SARKI_BYTES_WRITTEN(sarki_entry_of(cache, ref));
-        if (wants_spares && !sarki_spares_are_full(cache, &shard->spares,
-                                                   sarki_entry_size(sarki_entry_of(cache, ref))))
+        if (wants_spares && !sarki_stack_is_full(cache, &shard->spares,
+                                                 sarki_entry_size(sarki_entry_of(cache, ref))))
             sarki_stack_push(cache, &shard->spares, ref);
         else sarki_arena_release(&memory->arena, ref);
     }
@@ -3802,8 +3804,8 @@ static uint32_t sarki_recency_oldest_locked(sark_cache *cache, sarki_shard *shar
 }
 
 /* A deadline below the wheel's floor: either it has passed while the entry was written, and the
-   entry stands with those of the floor, or the clock went back, and the wheel starts anew. Floors
-   come from the precise clock. */
+   entry stands with those of the floor, or the clock went back, and the wheel starts anew. A floor
+   may be of the precise clock, so that one is asked. */
 SARKI_REQUIRES(shard)
 static void sarki_expiry_late(sark_cache *cache, sarki_shard *shard, uint64_t key)
 {

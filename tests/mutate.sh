@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Weakens each order in the header, one at a time, and runs the model checker's scenarios that
 # tests/README.md names for its edges, until one fails. What survives must be argued there or at its
-# use; or its comment gives a reason for relaxed (R1 to R5), where the vocabulary
-# has no such operation.
+# use; or its comment gives a reason for relaxed (R1 to R5), where the vocabulary has no such
+# operation.
 #
 # usage: tests/mutate.sh [LINE...]
 #   LINE    only the operations that stand there in sark_cache.h

@@ -441,6 +441,17 @@ TEST(largest)
     CHECK((full.max_bytes - layout.arena) / SARKI_GRANULE <= SARKI_MAX_GRANULES);
 }
 
+/* What every insert and eviction writes of a shard lies in two lines, as >>shard says; on other
+   targets a mutex has another size. */
+TEST(the_first_two_lines_of_a_shard)
+{
+#ifdef __x86_64__
+    if (SARKI_WIDE) CHECK(offsetof(sarki_shard, a_entries) == 64);
+    if (SARKI_WIDE) CHECK(offsetof(sarki_shard, a_sets) + sizeof(sarki_a64) <= 128);
+#endif
+    CHECK(offsetof(sarki_shard, recency) > offsetof(sarki_shard, a_sets));
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) seed = strtoull(argv[1], NULL, 10);
@@ -449,6 +460,7 @@ int main(int argc, char **argv)
     RUN(limits);
     RUN(largest);
     RUN(defaults_leave_room);
+    RUN(the_first_two_lines_of_a_shard);
     RUN(tables_of_many_configurations);
     RUN(resolved_configurations_stay);
     RUN(configurations_in_force);
