@@ -184,6 +184,20 @@ static void wait_for(_Atomic(uint64_t) *count, uint64_t least)
     while (atomic_load(count) < least) test_sleep_ns(20000);
 }
 
+/* Copies the value that the reader protects. Not if its key has another by now: a reader may be
+   stopped between its lease and its second look at the index, at an entry that was replaced in
+   between, whose block is free. What a pin finds after the lease was seen is protected by it. */
+static bool copy_protected(uint32_t ref, uint64_t *words)
+{
+    sark_cache_pinned found;
+    uint32_t key = atomic_load(&reads_key);
+    if (!ref || sark_cache_pin(cache, &key, sizeof key, &found) != SARK_CACHE_OK) return false;
+    bool is_same = found.value == sarki_entry_value(sarki_entry_of(cache, ref));
+    if (is_same) memcpy(words, found.value, LARGE_BYTES);
+    CHECK(sark_cache_unpin(cache, &found) == SARK_CACHE_OK);
+    return is_same;
+}
+
 /* One stall. Whether the reader held a lease all the while. */
 static bool stall_once(pthread_t reader, uint64_t calls)
 {
@@ -193,10 +207,10 @@ static bool stall_once(pthread_t reader, uint64_t calls)
     CHECK(pthread_kill(reader, SIGUSR1) == 0);
     wait_for(&stalled, number + 1);
     uint32_t ref = protected_ref();
-    if (ref) memcpy(seen, sarki_entry_value(sarki_entry_of(cache, ref)), LARGE_BYTES);
+    bool is_copied = copy_protected(ref, seen);
     for (uint32_t i = 0; i < WRITERS; i++) before[i] = atomic_load(&writer_calls[i]);
     for (uint32_t i = 0; i < WRITERS; i++) wait_for(&writer_calls[i], before[i] + calls);
-    bool is_inside = ref && protected_ref() == ref;
+    bool is_inside = is_copied && protected_ref() == ref;
     if (is_inside) /* no writer took the block, though its entry has long been replaced */
         CHECK(memcmp(seen, sarki_entry_value(sarki_entry_of(cache, ref)), LARGE_BYTES) == 0);
     sark_cache_metrics metrics;
@@ -262,7 +276,7 @@ TEST(stalled_readers)
     printf("  %d stalls, %d inside a read, %d of %d reads hit, %d calls of writers, %d ms\n",
            (int)stalls, (int)inside, (int)hits, (int)reads, (int)(writer_calls[0] +
            writer_calls[1]), (int)((test_now_ns() - began_ns) / 1000000));
-    CHECK(inside >= stalls / 4);
+    CHECK(inside >= stalls / 10);
     CHECK(hits > 0);
     finish(threads, &pinned);
 }
