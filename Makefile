@@ -11,6 +11,7 @@
 #     ONLY=             the jobs of make soak; all unless given
 #     SECONDS=60        how long make fuzz runs each fuzzer
 #     TRACES=folder     where `make exact` finds the traces
+#     ARGS=             what make bench passes on, such as ARGS='--rounds 9 --threads 1'
 #     PACKAGES=         an empty list: do not look for Debian packages
 
 BUILD  := build
@@ -25,7 +26,7 @@ TRACES :=
 # What `make test` needs beyond make and a C compiler, as Debian names it.
 # Not gcc-multilib: it removes the compilers for other targets.
 PACKAGES := gcc g++ clang libclang-rt-dev clang-19 libclang-rt-19-dev llvm-19 clang-tidy-19 \
-            libstb-dev zlib1g-dev relacy-dev universal-ctags cppcheck shellcheck jq strace \
+            libstb-dev zlib1g-dev relacy-dev valgrind universal-ctags cppcheck shellcheck jq strace \
             musl-tools qemu-user \
             gcc-i686-linux-gnu libc6-dev-i386-cross \
             gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
@@ -39,6 +40,13 @@ PACKAGES := gcc g++ clang libclang-rt-dev clang-19 libclang-rt-19-dev llvm-19 cl
             gcc-powerpc-linux-gnu libc6-dev-powerpc-cross \
             gcc-powerpc64-linux-gnu libc6-dev-ppc64-cross \
             gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross
+
+# What `make bench` measures beside the cache; none of it is needed by anything else.
+BENCH_PACKAGES := g++ libstb-dev zlib1g-dev liburcu-dev libcuckoo-dev libtbb-dev cargo rustc \
+                  librust-dashmap-dev librust-libc-dev default-jdk-headless libcaffeine-java \
+                  golang-go golang-github-hashicorp-golang-lru-dev \
+                  golang-github-dgraph-io-ristretto-dev redis-server libhiredis-dev memcached \
+                  libmemcached-dev gnuplot-nox hyperfine
 
 # ---- Flags --------------------------------------------------------------------------------------
 
@@ -68,7 +76,7 @@ zlib = $(if $(filter yes,$(shell printf '%s\n' '\#if __has_include(<zlib.h>)' ye
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help run test test-programs relacy-programs mutate planted coverage fuzz exact soak \
-        bench lint clean always
+        bench bench-packages lint clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -79,9 +87,16 @@ run: $(BUILD)/01_hello $(BUILD)/main_job ## the quick start, then two real trace
 	$(BUILD)/01_hello
 	$(BUILD)/main_job
 
-bench: $(BUILD)/speed $(BUILD)/hot_key ## speed beside a map and a list under one mutex; hot keys
-	$(BUILD)/speed
-	$(BUILD)/hot_key
+# The subjects of the benchmark, each a program of its own.
+subjects := $(shell sed -n '/known_subjects\[\]/,/};/p' bench/speed.c | \
+               grep -o '"[^"]*"' | tr -d '"')
+
+bench: $(BUILD)/speed $(subjects:%=$(BUILD)/bench/%.built) ## speed beside rivals: what is missing is named
+	@mkdir -p $(BUILD)/bench
+	$(BUILD)/speed --csv $(BUILD)/bench/speed.csv $(ARGS)
+
+bench-packages: ## install the rivals of make bench
+	@tests/packages.sh $(BENCH_PACKAGES)
 
 $(BUILD)/01_hello: examples/01_hello.c sark_cache.h
 	@mkdir -p $(@D)
@@ -90,19 +105,25 @@ $(BUILD)/01_hello: examples/01_hello.c sark_cache.h
 # Each program in bench/ is its own file and the parts that it uses.
 parts_of_replay   := $(addprefix bench/,trace.c trace_input.c replay_run.c sark_cache.c)
 parts_of_main_job := $(parts_of_replay) bench/metrics_print.c
-parts_of_speed    := $(wildcard bench/subject*.c) \
-                     $(addprefix bench/,workload.c baseline.c sark_cache.c)
-parts_of_hot_key  := $(addprefix bench/,workload.c sark_cache.c)
+parts_of_speed    := $(addprefix bench/,plans.c subject_link.c trace.c trace_input.c)
 bench_flags       := $(STANDARD) $(WARNINGS) $(FLAGS_plain) -pthread
 
 $(BUILD)/replay: bench/replay.c $(parts_of_replay)
 $(BUILD)/main_job: bench/main_job.c $(parts_of_main_job)
 $(BUILD)/speed: bench/speed.c $(parts_of_speed)
-$(BUILD)/hot_key: bench/hot_key.c $(parts_of_hot_key)
-$(addprefix $(BUILD)/,replay main_job speed hot_key): sark_cache.h $(wildcard bench/*.h) $(BUILD)/commit
+$(BUILD)/instructions: bench/instructions.c
+$(addprefix $(BUILD)/,replay main_job speed instructions): sark_cache.h $(wildcard bench/*.h) $(BUILD)/commit
 	@mkdir -p $(@D)
 	$(CC) $(bench_flags) -DBENCH_COMMIT='"$(shell cat $(BUILD)/commit)"' \
 	    -DBENCH_FLAGS='"$(bench_flags)"' -I. $(filter %.c,$^) $(zlib) -lm -o $@
+
+# Builds a subject, or writes down why it cannot be.
+$(BUILD)/bench/%.built: bench/build_subject.sh $(wildcard bench/*.h bench/subject_* bench/*.java \
+                        bench/golang/* bench/first_version/*) bench/server.c sark_cache.h
+	@mkdir -p $(@D)
+	CC=$(CC) CFLAGS='$(bench_flags)' CXXFLAGS='-std=c++17 $(WARNINGS) $(FLAGS_plain) -pthread' \
+	    bench/build_subject.sh $* $(@D)
+	@touch $@
 
 # What the programs in bench/ print beside their figures; touched only where it changes.
 $(BUILD)/commit: always

@@ -1,357 +1,503 @@
-/* The first comparison of speed: sark_cache against one mutex around a stb_ds map with a linked
-   list, in one interleaved run.
+/* Measures sark_cache beside its rivals: every subject is given every workload, in rounds, each in
+   its turn; see bench/README.md.
 
-   build/speed [--check] [--rounds N] [--ttl-ms N]
+   build/speed [--rounds N] [--subjects A,B] [--workloads A,B] [--threads 1,2,4] [--csv FILE]
+               [--check]
 
-   In each round every workload is run on each subject, in turns one or the other first, on a cache
-   made and filled for it; the ratio is taken round by round. 10^5 entries, keys of 65 bytes, values
-   of 120, which are copied out and checked. --check: ends with 1 where a wanted ratio is missed. */
+   --csv: each measurement of each round. --check: ends with 1 where a figure that is to be reached
+   was measured and missed. */
 
-#define _GNU_SOURCE /* pinning threads to cores */
 #include "measure.h"
+#include "plans.h"
 #include "progress.h"
-#include "subject.h"
-#include "workload.h"
+#include "subject_link.h"
 
 #include <getopt.h>
-#include <pthread.h>
-#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 
-enum {
-    ENTRY_COUNT = 100000,
-    KEY_BYTES = 65,
-    VALUE_BYTES = 120,
-    HOT_KEY = ENTRY_COUNT / 2,
-    MAX_THREADS = 2,
-    ZIPF_GETS = 500000,     /* of each thread, in a round */
-    HOT_GETS = 1000000,
-    INSERTS = 200000,
-    WARM_UP = 50000,        /* gets before the time is taken */
-    MAX_ROUNDS = 99
-};
+#define FOLDER "build/bench"
+#define MATERIAL FOLDER "/material"
 
-static const subject *const subjects[] = {&subject_sark, &subject_mutex_stb};
+enum { MAX_ROUNDS = 99, MAX_SUBJECTS = 32, MAX_PLANS = 64, MAX_COUNTS = 8 };
 
-typedef enum workload_kind { ZIPF, HOT, INSERT } workload_kind;
-
-typedef struct workload {
-    const char *name;
-    workload_kind kind;
-    uint32_t thread_count;
-    double wanted_ratio; /* of the baseline's time to the cache's; 0: none is wanted */
-} workload;
-
-static const workload workloads[] = {
-    {"hits, Zipf 0.99", ZIPF, 1, 2.0},
-    {"hits, Zipf 0.99", ZIPF, 2, 4.0},
-    {"hot key", HOT, 1, 0},
-    {"hot key", HOT, 2, 8.0},
-    {"insert with eviction", INSERT, 1, 1.5},
-    {"insert with eviction", INSERT, 2, 1.5},
+static const char *const known_subjects[] = {
+    "sark_cache", "floor", "liburcu", "libcuckoo", "mutex-own", "mutex-own-64", "mutex-stb",
+    "mutex-stb-64", "first-version", "caffeine", "golang-lru", "ristretto", "tbb", "redis",
+    "redis-unix", "redis-64", "redis-unix-64", "memcached", "memcached-unix", "memcached-64",
+    "memcached-unix-64",
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-#define SUBJECT_COUNT COUNT_OF(subjects)
-#define WORKLOAD_COUNT COUNT_OF(workloads)
 
-/* Everything that is made before the first round. */
-typedef struct material {
-    key_pool keys; /* the entries', then those that are inserted */
-    key_sequence zipf[MAX_THREADS];
-    int64_t ttl_ms;
-} material;
+/* One workload with one number of threads on one subject. */
+typedef struct cell {
+    bool is_measured;
+    uint32_t warm, calls;
+    uint32_t round_count;
+    answer rounds[MAX_ROUNDS];
+} cell;
 
-/* One workload on one subject, with its threads. */
-typedef struct run {
-    const material *from;
-    const workload *what;
-    const subject *on;
-    void *cache;
-    pthread_barrier_t start;
-    uint32_t last_thread;  /* the one that ended last */
-    uint64_t processor_ns; /* that the threads had while they were timed */
-} run;
+typedef struct job {
+    subject_link subjects[MAX_SUBJECTS];
+    size_t subject_count;
+    const plan *plans[MAX_PLANS];
+    size_t plan_count;
+    uint32_t thread_counts[MAX_COUNTS];
+    size_t count_count;
+    int round_count;
+    cell *cells; /* by plan, number of threads, subject */
+    FILE *csv;
+    uint64_t runs_done, run_total;
+} job;
 
-typedef struct run_thread {
-    run *shared;
-    pthread_t thread;
-    uint32_t index;
-    uint64_t wrong; /* calls that failed, or copied another value */
-    uint64_t start_ns, end_ns, processor_ns;
-} run_thread;
+static cell *cell_at(const job *all, size_t plan_index, size_t count_index, size_t subject_index)
+{
+    return &all->cells[(plan_index * all->count_count + count_index) * all->subject_count +
+                       subject_index];
+}
 
 static void fail(const char *what)
 {
     progress_clear();
     fprintf(stderr, "speed: %s\n", what);
-    exit(1);
+    exit(2);
 }
 
-/* ---- Calls on the subject ------------------------------------------------------------------- */
+/* ---- What is measured ----------------------------------------------------------------------- */
 
-/* Gets a key. Returns whether its value was there and is right. */
-static inline bool get_right(const run *shared, const char *key, uint64_t number)
+static bool is_server(const subject_link *subject)
 {
-    unsigned char value[VALUE_BYTES];
-    size_t value_bytes = 0;
-    return shared->on->get(shared->cache, key, KEY_BYTES, value, sizeof value, &value_bytes) &&
-           value_bytes == VALUE_BYTES && workload_is_value(value, VALUE_BYTES, number);
+    return strncmp(subject->name, "redis", 5) == 0 || strncmp(subject->name, "memcached", 9) == 0;
 }
 
-/* Gets the first keys of a sequence. Returns how many were not as they should be. */
-static uint64_t get_sequence(const run *shared, const key_sequence *sequence, size_t length)
+/* Whether a subject can do a workload, and whether that says anything. */
+static bool suits(const subject_link *subject, const plan *what, uint32_t thread_count)
 {
-    uint64_t wrong = 0;
-    for (size_t i = 0; i < length; i++)
-        wrong += !get_right(shared, key_sequence_at(sequence, i), sequence->numbers[i]);
-    return wrong;
+    if (what->max_threads > 0 && thread_count > what->max_threads) return false;
+    if (what->kind == PLAN_STORM && thread_count < 2) return false;
+    if (plan_evicts(what) && !subject->evicts) return false;
+    if (what->needs_expiry && !subject->expires) return false;
+    return what->is_for_servers || !is_server(subject);
 }
 
-/* Gets one key again and again. Returns how often it was not as it should be. */
-static uint64_t get_hot(const run *shared, size_t count)
+/* A first run that is not counted. A subject that is slow is given fewer calls. */
+static void try_out(const plan *what, uint32_t thread_count, subject_link *subject, cell *into)
 {
-    const char *key = key_pool_at(&shared->from->keys, HOT_KEY);
-    uint64_t wrong = 0;
-    for (size_t i = 0; i < count; i++) wrong += !get_right(shared, key, HOT_KEY);
-    return wrong;
-}
-
-/* Sets `count` keys from a number on. Returns how many were refused. */
-static uint64_t set_range(const run *shared, size_t first, size_t count)
-{
-    const key_pool *keys = &shared->from->keys;
-    unsigned char value[VALUE_BYTES] = {0};
-    uint64_t wrong = 0;
-    for (size_t i = first; i < first + count; i++) {
-        workload_write_value(value, sizeof value, i);
-        wrong += !shared->on->set(shared->cache, key_pool_at(keys, i), KEY_BYTES, value,
-                                  sizeof value);
+    enum { PILOT_CALLS = 50 };
+    const double longest_ns = 1e9;
+    uint32_t length = plan_length(what, thread_count);
+    answer pilot;
+    into->warm = what->kind == PLAN_TRACE ? 0 : what->warm;
+    into->calls = length - into->warm;
+    uint32_t pilot_warm = what->kind == PLAN_BURST ? into->warm : 0;
+    if (!subject_run(subject, what, thread_count, MATERIAL, pilot_warm, PILOT_CALLS, &pilot))
+        return;
+    into->is_measured = true;
+    double ns_per_call = pilot.wall_ns / PILOT_CALLS, expected_ns = ns_per_call * into->calls;
+    if (expected_ns > 20 * longest_ns) {
+        into->calls = (uint32_t)(longest_ns / ns_per_call) + 20;
+    } else if (!subject_run(subject, what, thread_count, MATERIAL, into->warm, into->calls,
+                            &pilot)) {
+        into->is_measured = false;
+    } else if (pilot.wall_ns > longest_ns) {
+        into->calls = (uint32_t)((double)into->calls * longest_ns / pilot.wall_ns) + 1;
     }
-    return wrong;
+    if (what->kind != PLAN_BURST && into->calls < length - into->warm)
+        into->warm = (uint32_t)((uint64_t)into->warm * into->calls / length);
 }
 
-static size_t first_insert(uint32_t thread_index)
+static void write_csv(FILE *csv, int round, const plan *what, uint32_t thread_count,
+                      const subject_link *subject, const answer *from)
 {
-    return ENTRY_COUNT + (size_t)thread_index * INSERTS;
+    if (csv == NULL) return;
+    fprintf(csv, "%d,%s,%u,%s,%llu,%.0f,%.0f,%.0f,%.0f,%.0f,%.0f", round + 1, what->name,
+            thread_count, subject->name, (unsigned long long)from->calls, from->wall_ns,
+            from->processor_ns, from->hits, from->misses, from->size, from->memory_bytes);
+    for (int i = 0; i < 4; i++) fprintf(csv, ",%.0f", from->get_ns[i]);
+    for (int i = 0; i < 4; i++) fprintf(csv, ",%.0f", from->set_ns[i]);
+    fprintf(csv, ",%.0f\n", from->switches);
+    fflush(csv);
 }
 
-static size_t calls_per_thread(const workload *what)
+/* One workload on each subject, beginning with another one in each round. Round -1 is not
+   counted. */
+static void run_plan(job *all, int round, size_t plan_index, size_t count_index)
 {
-    return what->kind == ZIPF ? ZIPF_GETS : what->kind == HOT ? HOT_GETS : INSERTS;
-}
-
-/* Does so many of a thread's calls. Returns how many went wrong. */
-static uint64_t do_calls(const run *shared, uint32_t thread_index, size_t count)
-{
-    if (shared->what->kind == INSERT) return set_range(shared, first_insert(thread_index), count);
-    if (shared->what->kind == HOT) return get_hot(shared, count);
-    return get_sequence(shared, &shared->from->zipf[thread_index], count);
-}
-
-/* Pins the calling thread to the core of its number among those that the program may use, so that
-   threads meet each other, and not each other's turn. Where that fails they run as they run. */
-static void pin_thread(uint32_t thread_index)
-{
-    cpu_set_t allowed, chosen;
-    uint32_t seen = 0;
-    CPU_ZERO(&chosen);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-    uint32_t wanted = thread_index % (uint32_t)CPU_COUNT(&allowed);
-    for (size_t core = 0; core < CPU_SETSIZE; core++) {
-        if (!CPU_ISSET(core, &allowed)) continue;
-        if (seen++ == wanted) CPU_SET(core, &chosen);
+    const plan *what = all->plans[plan_index];
+    uint32_t thread_count = all->thread_counts[count_index];
+    if (round < 0 && !plan_write_files(what, thread_count, MATERIAL)) exit(2);
+    for (size_t turn = 0; turn < all->subject_count; turn++) {
+        size_t s = (turn + (size_t)(round + 1)) % all->subject_count;
+        subject_link *subject = &all->subjects[s];
+        cell *into = cell_at(all, plan_index, count_index, s);
+        char text[64];
+        snprintf(text, sizeof text, "%s, %s, %u", what->name, subject->name, thread_count);
+        progress_draw(all->runs_done++, all->run_total, text);
+        if (!suits(subject, what, thread_count)) continue;
+        if (round < 0) {
+            try_out(what, thread_count, subject, into);
+            continue;
+        }
+        if (!into->is_measured) continue;
+        answer *result = &into->rounds[round];
+        if (!subject_run(subject, what, thread_count, MATERIAL, into->warm, into->calls, result)) {
+            into->is_measured = false;
+            continue;
+        }
+        into->round_count = (uint32_t)round + 1;
+        write_csv(all->csv, round, what, thread_count, subject, result);
     }
-    (void)pthread_setaffinity_np(pthread_self(), sizeof chosen, &chosen);
 }
 
-static void *run_thread_main(void *argument)
+static void run_rounds(job *all)
 {
-    run_thread *self = argument;
-    run *shared = self->shared;
-    pin_thread(self->index);
-    if (shared->what->kind != INSERT) self->wrong += do_calls(shared, self->index, WARM_UP);
-    pthread_barrier_wait(&shared->start);
-    uint64_t processor_ns = measure_thread_ns();
-    self->start_ns = measure_now_ns();
-    self->wrong += do_calls(shared, self->index, calls_per_thread(shared->what));
-    self->end_ns = measure_now_ns();
-    self->processor_ns = measure_thread_ns() - processor_ns;
-    return NULL;
+    all->run_total = (uint64_t)(all->round_count + 1) * all->plan_count * all->count_count *
+                     all->subject_count;
+    for (int round = -1; round < all->round_count; round++)
+        for (size_t p = 0; p < all->plan_count; p++)
+            for (size_t c = 0; c < all->count_count; c++) run_plan(all, round, p, c);
+    progress_clear();
 }
 
-/* ---- One workload on one subject ------------------------------------------------------------ */
+/* ---- Medians -------------------------------------------------------------------------------- */
 
-/* Runs the threads. Returns nanoseconds a call, as one thread sees it. */
-static double run_threads(run *shared)
+/* Something of an answer, as a number. */
+typedef double (*quantity)(const answer *of);
+
+static double ns_per_call(const answer *of) { return of->wall_ns / (double)of->calls; }
+static double hit_percent(const answer *of)
 {
-    run_thread threads[MAX_THREADS];
-    uint32_t thread_count = shared->what->thread_count;
-    uint64_t start_ns = UINT64_MAX, end_ns = 0, wrong = 0;
-    if (pthread_barrier_init(&shared->start, NULL, thread_count) != 0) fail("no barrier");
-    for (uint32_t i = 0; i < thread_count; i++) {
-        threads[i] = (run_thread){.shared = shared, .index = i};
-        if (pthread_create(&threads[i].thread, NULL, run_thread_main, &threads[i]) != 0)
-            fail("a thread cannot be started");
+    return of->hits + of->misses > 0 ? 100 * of->hits / (of->hits + of->misses) : 0;
+}
+static double memory_bytes(const answer *of) { return of->memory_bytes; }
+static double get_p999(const answer *of) { return of->get_ns[2]; }
+static double set_p999(const answer *of) { return of->set_ns[2]; }
+static double set_p99(const answer *of) { return of->set_ns[1]; }
+
+static double median_of(const cell *from, quantity what)
+{
+    double values[MAX_ROUNDS];
+    for (uint32_t i = 0; i < from->round_count; i++) values[i] = what(&from->rounds[i]);
+    return measure_quantile(values, from->round_count, 0.5);
+}
+
+/* Distance of the quartiles, in percent of the median. */
+static double spread_of(const cell *from, quantity what)
+{
+    double values[MAX_ROUNDS];
+    for (uint32_t i = 0; i < from->round_count; i++) values[i] = what(&from->rounds[i]);
+    double median = measure_quantile(values, from->round_count, 0.5);
+    if (median <= 0) return 0;
+    return 100 * (measure_quantile(values, from->round_count, 0.75) -
+                  measure_quantile(values, from->round_count, 0.25)) / median;
+}
+
+/* Median of the rounds' ratios of one to another. */
+static double ratio_of(const cell *from, quantity of_from, const cell *to, quantity of_to)
+{
+    double values[MAX_ROUNDS];
+    uint32_t count = from->round_count < to->round_count ? from->round_count : to->round_count;
+    for (uint32_t i = 0; i < count; i++)
+        values[i] = of_from(&from->rounds[i]) / of_to(&to->rounds[i]);
+    return measure_quantile(values, count, 0.5);
+}
+
+/* ---- Tables --------------------------------------------------------------------------------- */
+
+static bool is_anything(const job *all, size_t p, size_t c)
+{
+    for (size_t s = 0; s < all->subject_count; s++)
+        if (cell_at(all, p, c, s)->is_measured) return true;
+    return false;
+}
+
+/* A call of one thread in ns, its spread, and how many times that of sark_cache it is. */
+static void print_throughput(const job *all, size_t p, size_t c, size_t s)
+{
+    const cell *from = cell_at(all, p, c, s), *to = cell_at(all, p, c, 0);
+    if (!from->is_measured) {
+        printf("  %30s", "-");
+        return;
     }
-    for (uint32_t i = 0; i < thread_count; i++) {
-        pthread_join(threads[i].thread, NULL);
-        wrong += threads[i].wrong;
-        shared->processor_ns += threads[i].processor_ns;
-        if (threads[i].start_ns < start_ns) start_ns = threads[i].start_ns;
-        if (threads[i].end_ns <= end_ns) continue;
-        end_ns = threads[i].end_ns;
-        shared->last_thread = i;
+    double spread = spread_of(from, ns_per_call);
+    printf("  %11.1f %4.0f %%%c", median_of(from, ns_per_call), spread, spread > 5 ? '!' : ' ');
+    if (to->is_measured) printf(" %8.2f x", ratio_of(from, ns_per_call, to, ns_per_call));
+    else printf(" %10s", "");
+}
+
+static void print_latency(const cell *from, const plan *what)
+{
+    bool is_set = what->kind == PLAN_INSERT || what->kind == PLAN_BURST;
+    for (int q = 0; q < 4; q++) {
+        double values[MAX_ROUNDS];
+        for (uint32_t i = 0; i < from->round_count; i++)
+            values[i] = is_set ? from->rounds[i].set_ns[q] : from->rounds[i].get_ns[q];
+        printf(" %9.0f", measure_quantile(values, from->round_count, 0.5));
     }
-    pthread_barrier_destroy(&shared->start);
-    if (wrong > 0) fail("a subject refused a call or gave a wrong value");
-    return (double)(end_ns - start_ns) / (double)calls_per_thread(shared->what);
+    double values[MAX_ROUNDS];
+    for (uint32_t i = 0; i < from->round_count; i++) values[i] = from->rounds[i].switches;
+    printf(" %8.0f", measure_quantile(values, from->round_count, 0.5));
 }
 
-/* After inserting: the cache is full, not more, and holds what was inserted last. */
-static void check_inserts(const run *shared)
+static void print_latency_table(const job *all, size_t p)
 {
-    size_t end = first_insert(shared->last_thread + 1);
-    if (shared->on->size(shared->cache) != ENTRY_COUNT) fail("a subject is not full to the unit");
-    for (size_t i = end - 16; i < end; i++)
-        if (!get_right(shared, key_pool_at(&shared->from->keys, i), i))
-            fail("a subject lost what was inserted last");
-}
-
-static double run_workload(const material *from, const workload *what, const subject *on,
-                           double *processor_ns_per_call)
-{
-    const subject_config config = {ENTRY_COUNT, KEY_BYTES, VALUE_BYTES, from->ttl_ms};
-    run shared = {.from = from, .what = what, .on = on, .cache = on->create(&config)};
-    if (shared.cache == NULL) fail("a subject cannot be created");
-    if (set_range(&shared, 0, ENTRY_COUNT) > 0) fail("a subject refused an entry");
-    double ns_per_call = run_threads(&shared);
-    if (what->kind == INSERT) check_inserts(&shared);
-    on->destroy(shared.cache);
-    *processor_ns_per_call = (double)shared.processor_ns / (double)calls_per_thread(what);
-    return ns_per_call;
-}
-
-/* ---- Rounds and table ----------------------------------------------------------------------- */
-
-typedef struct times {
-    double ns[WORKLOAD_COUNT][SUBJECT_COUNT][MAX_ROUNDS];
-    /* Sums of what never waits: gets of the cache. By threads - 1, of all of them together. */
-    double wall_ns[MAX_THREADS], processor_ns[MAX_THREADS];
-} times;
-
-static void run_round(const material *from, int round, int round_count, times *all)
-{
-    for (size_t w = 0; w < WORKLOAD_COUNT; w++) {
-        uint64_t done = (uint64_t)round * WORKLOAD_COUNT + w;
-        progress_draw(done, (uint64_t)round_count * WORKLOAD_COUNT, workloads[w].name);
-        for (size_t turn = 0; turn < SUBJECT_COUNT; turn++) {
-            size_t s = (turn + (size_t)round) % SUBJECT_COUNT;
-            double processor_ns = 0;
-            double ns = run_workload(from, &workloads[w], subjects[s], &processor_ns);
-            all->ns[w][s][round] = ns;
-            if (s != 0 || workloads[w].kind == INSERT) continue;
-            uint32_t thread_count = workloads[w].thread_count;
-            all->wall_ns[thread_count - 1] += ns * thread_count;
-            all->processor_ns[thread_count - 1] += processor_ns;
+    for (size_t c = 0; c < all->count_count; c++) {
+        if (!is_anything(all, p, c)) continue;
+        printf("%u thread%s; ns         p50       p99     p99.9   largest switches\n",
+               all->thread_counts[c], all->thread_counts[c] == 1 ? " " : "s");
+        for (size_t s = 0; s < all->subject_count; s++) {
+            const cell *from = cell_at(all, p, c, s);
+            if (!from->is_measured) continue;
+            printf("%-17s", all->subjects[s].name);
+            print_latency(from, all->plans[p]);
+            printf("\n");
         }
     }
 }
 
-/* Prints a line of the table. Returns whether the wanted ratio is reached. */
-static bool print_line(const workload *what, double (*ns)[MAX_ROUNDS], size_t round_count)
+static void print_throughput_table(const job *all, size_t p)
 {
-    double ratios[MAX_ROUNDS];
-    for (size_t round = 0; round < round_count; round++)
-        ratios[round] = ns[1][round] / ns[0][round];
-    double ratio = measure_quantile(ratios, round_count, 0.5);
-    bool is_comparable = what->thread_count <= measure_core_count();
-    bool is_reached = ratio >= what->wanted_ratio || !is_comparable;
-    printf("%-22s %7u", what->name, what->thread_count);
-    for (size_t s = 0; s < SUBJECT_COUNT; s++)
-        printf(" %14.1f", measure_quantile(ns[s], round_count, 0.5));
-    printf(" %7.2f %6.2f-%-6.2f", ratio, ratios[0], ratios[round_count - 1]);
-    if (what->wanted_ratio > 0) printf(" %6.1f  ", what->wanted_ratio);
-    else printf(" %6s  ", "-");
-    printf("%s\n", !is_comparable           ? "not told: too few cores"
-                   : what->wanted_ratio <= 0 ? ""
-                   : is_reached              ? "reached"
-                                             : "MISSED");
-    return is_reached;
+    const plan *what = all->plans[p];
+    printf("%-17s", "ns a call");
+    for (size_t c = 0; c < all->count_count; c++)
+        if (is_anything(all, p, c)) printf("  %9u thread%s             ", all->thread_counts[c],
+                                           all->thread_counts[c] == 1 ? " " : "s");
+    printf("%s\n", what->is_read_through ? "   hits" : "");
+    for (size_t s = 0; s < all->subject_count; s++) {
+        double hits = -1;
+        bool is_any = false;
+        for (size_t c = 0; c < all->count_count; c++) {
+            const cell *from = cell_at(all, p, c, s);
+            is_any = is_any || from->is_measured;
+            if (from->is_measured && hits < 0) hits = median_of(from, hit_percent);
+        }
+        if (!is_any) continue;
+        printf("%-17s", all->subjects[s].name);
+        for (size_t c = 0; c < all->count_count; c++)
+            if (is_anything(all, p, c)) print_throughput(all, p, c, s);
+        if (what->is_read_through) printf(" %5.1f %%", hits);
+        printf("\n");
+    }
 }
 
-/* Returns how many of the wanted ratios are missed. */
-static int print_table(times *all, int round_count, int64_t ttl_ms)
+static void print_memory_table(const job *all, size_t p)
+{
+    const plan *what = all->plans[p];
+    uint32_t payload = what->key_bytes + what->value_bytes;
+    printf("\nmemory of %u entries of %u + %u bytes, with TTLs where there are such\n%-17s %12s "
+           "%12s\n", what->fill, what->key_bytes, what->value_bytes, "bytes an entry", "in all",
+           "beside these");
+    for (size_t s = 0; s < all->subject_count; s++) {
+        const cell *from = cell_at(all, p, 0, s);
+        if (!from->is_measured) continue;
+        double bytes = median_of(from, memory_bytes) / what->fill;
+        printf("%-17s %12.1f %12.1f\n", all->subjects[s].name, bytes, bytes - payload);
+    }
+}
+
+static void print_tables(const job *all)
+{
+    measure_print_setting();
+    printf("rounds    %d, TTL of an hour on all entries unless said otherwise\nsubjects ",
+           all->round_count);
+    for (size_t s = 0; s < all->subject_count; s++)
+        printf(" %s%s%s", all->subjects[s].name, all->subjects[s].version[0] == '-' ? "" : " ",
+               all->subjects[s].version[0] == '-' ? "" : all->subjects[s].version);
+    printf("\n");
+    for (size_t p = 0; p < all->plan_count; p++) {
+        printf("\n%s: %s\n", all->plans[p]->name, all->plans[p]->title);
+        if (all->plans[p]->is_latency) print_latency_table(all, p);
+        else print_throughput_table(all, p);
+    }
+    for (size_t p = 0; p < all->plan_count; p++)
+        if (strcmp(all->plans[p]->name, "latency-set") == 0) print_memory_table(all, p);
+}
+
+/* ---- Figures to reach ----------------------------------------------------------------------- */
+
+/* The ratio of sark_cache to another subject, or to itself in another setting. */
+static const struct figure {
+    const char *plan;
+    uint32_t threads;
+    quantity what;
+    const char *other_plan; /* NULL: the same */
+    uint32_t other_threads;
+    const char *other;
+    double most;
+} figures[] = {
+    {"hit-zipf", 1, ns_per_call, NULL, 1, "floor", 1.25},
+    {"hit-zipf", 1, ns_per_call, NULL, 1, "liburcu", 1.0},
+    {"hit-zipf", 2, ns_per_call, NULL, 1, "sark_cache", 1.1},
+    {"hit-uniform", 1, ns_per_call, NULL, 1, "floor", 1.25},
+    {"hot-1", 2, ns_per_call, NULL, 2, "floor", 1.5},
+    {"read-through", 1, ns_per_call, NULL, 1, "mutex-own", 1.0},
+    {"read-through", 2, ns_per_call, NULL, 2, "mutex-own-64", 0.6},
+    {"insert", 1, ns_per_call, NULL, 1, "mutex-own", 1.1},
+    {"insert", 2, ns_per_call, NULL, 2, "mutex-own-64", 0.7},
+    {"hit-zipf", 1, ns_per_call, NULL, 1, "first-version", 1 / 3.5},
+    {"insert", 1, ns_per_call, NULL, 1, "first-version", 1 / 20000.0},
+    {"hit-zipf", 1, ns_per_call, NULL, 1, "caffeine", 1 / 1.7},
+    {"insert", 1, ns_per_call, NULL, 1, "caffeine", 1 / 8.0},
+    {"hit-zipf", 1, ns_per_call, NULL, 1, "redis-unix", 1 / 200.0},
+    {"hit-zipf", 1, ns_per_call, NULL, 1, "redis-unix-64", 1 / 10.0},
+    {"hit-zipf", 1, ns_per_call, NULL, 1, "memcached-unix", 1 / 200.0},
+    {"hit-zipf", 1, ns_per_call, NULL, 1, "memcached-unix-64", 1 / 10.0},
+    {"latency-storm", 2, get_p999, "latency-hit", 1, "sark_cache", 2.0},
+};
+
+/* What is to be reached in itself, in ns. */
+static const struct limit {
+    const char *plan, *name;
+    quantity what;
+    double most;
+} limits[] = {
+    {"latency-set", "p99.9 of inserts", set_p999, 5000},
+    {"burst", "p99 of inserts", set_p99, 20000},
+};
+
+static const cell *find_cell(const job *all, const char *name, uint32_t threads,
+                             const char *subject)
+{
+    for (size_t p = 0; p < all->plan_count; p++)
+        for (size_t c = 0; c < all->count_count; c++)
+            for (size_t s = 0; s < all->subject_count; s++)
+                if (strcmp(all->plans[p]->name, name) == 0 && all->thread_counts[c] == threads &&
+                    strcmp(all->subjects[s].name, subject) == 0 &&
+                    cell_at(all, p, c, s)->is_measured)
+                    return cell_at(all, p, c, s);
+    return NULL;
+}
+
+/* Prints a number that is to be at most another. Returns whether it is. */
+static bool print_figure(double is, double most, const char *unit)
+{
+    printf(" %10.4g %10.4g%-3s %s\n", is, most, unit, is <= most ? "reached" : "MISSED");
+    return is <= most;
+}
+
+/* Returns how many were missed. */
+static int print_figures(const job *all)
 {
     int missed = 0;
-    measure_print_setting();
-    printf("setting   %d entries, keys of %d bytes, values of %d, TTL %lld ms, %d rounds\n"
-           "machine   one thread had %.0f %% of a core, two had %.0f %% each; below some 95 the\n"
-           "          machine was busy with other things, and the figures mean little\n\n"
-           "%-22s %7s",
-           ENTRY_COUNT, KEY_BYTES, VALUE_BYTES, (long long)ttl_ms, round_count,
-           100 * all->processor_ns[0] / all->wall_ns[0],
-           100 * all->processor_ns[1] / all->wall_ns[1], "ns a call", "threads");
-    for (size_t s = 0; s < SUBJECT_COUNT; s++) printf(" %14s", subjects[s]->name);
-    printf(" %7s %13s %6s\n", "ratio", "least-most", "wanted");
-    for (size_t w = 0; w < WORKLOAD_COUNT; w++)
-        missed += !print_line(&workloads[w], all->ns[w], (size_t)round_count);
-    printf("\nns a call: wall time of a thread, median of the rounds; ratio: of the second to the\n"
-           "first, median of the ratios in each round, then the least and the largest of them\n");
+    printf("\n%-62s %10s %10s\n", "figures to reach, of sark_cache", "is", "at most");
+    for (size_t i = 0; i < COUNT_OF(figures); i++) {
+        const struct figure *at = &figures[i];
+        const char *other_plan = at->other_plan ? at->other_plan : at->plan;
+        const cell *from = find_cell(all, at->plan, at->threads, "sark_cache");
+        const cell *to = find_cell(all, other_plan, at->other_threads, at->other);
+        if (from == NULL || to == NULL) continue;
+        char text[128];
+        snprintf(text, sizeof text, "%s, threads: %u; to %s%s%s, threads: %u", at->plan,
+                 at->threads, at->other_plan ? at->other_plan : "", at->other_plan ? " of " : "",
+                 at->other, at->other_threads);
+        printf("%-62s", text);
+        missed += !print_figure(ratio_of(from, at->what, to, at->what), at->most, " x");
+    }
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
+        const cell *from = find_cell(all, limits[i].plan, 1, "sark_cache");
+        if (from == NULL) continue;
+        printf("%-14s %-47s", limits[i].plan, limits[i].name);
+        missed += !print_figure(median_of(from, limits[i].what), limits[i].most, " ns");
+    }
     return missed;
 }
 
 /* ---- Start ---------------------------------------------------------------------------------- */
 
-static void make_material(material *into)
+/* Whether a name is in a list of names with commas between them; every one is in no list. */
+static bool is_listed(const char *list, const char *name)
 {
-    if (!key_pool_create(&into->keys, first_insert(MAX_THREADS), KEY_BYTES)) fail("out of memory");
-    for (uint32_t i = 0; i < MAX_THREADS; i++) {
-        key_sequence *sequence = &into->zipf[i];
-        if (!key_sequence_create(sequence, &into->keys, ZIPF_GETS, ENTRY_COUNT, 0.99, 1000 + i))
-            fail("out of memory");
+    size_t bytes = strlen(name);
+    if (list == NULL) return true;
+    for (const char *at = list; at != NULL; at = strchr(at, ','), at = at ? at + 1 : NULL)
+        if (strncmp(at, name, bytes) == 0 && (at[bytes] == 0 || at[bytes] == ',')) return true;
+    return false;
+}
+
+static void start_subjects(job *all, const char *list)
+{
+    char why[256];
+    for (size_t i = 0; i < COUNT_OF(known_subjects); i++) {
+        subject_link *into = &all->subjects[all->subject_count];
+        if (!is_listed(list, known_subjects[i])) continue;
+        if (subject_start(into, FOLDER, known_subjects[i], why, sizeof why)) all->subject_count++;
+        else printf("not run: %s (%s)\n", known_subjects[i], why);
+    }
+    if (all->subject_count == 0) fail("no subject can be run");
+}
+
+static void choose_plans(job *all, const char *list)
+{
+    for (size_t i = 0; i < plan_count; i++)
+        if (is_listed(list, plans[i].name))
+            all->plans[all->plan_count++] = &plans[i];
+    if (all->plan_count == 0) fail("there is no such workload");
+}
+
+static void choose_thread_counts(job *all, const char *list)
+{
+    char *end;
+    for (const char *at = list; *at != 0; at = *end == ',' ? end + 1 : end) {
+        unsigned long count = strtoul(at, &end, 10);
+        if (end == at || count < 1 || count > PLAN_MAX_THREADS || all->count_count == MAX_COUNTS)
+            fail("threads are up to 8 numbers from 1 to 64, with commas between them");
+        all->thread_counts[all->count_count++] = (uint32_t)count;
     }
 }
 
-static void free_material(material *from)
+/* 1, 2, 4 and 16 threads, where there are so many cores. */
+static const char *usual_thread_counts(void)
 {
-    key_pool_destroy(&from->keys);
-    for (uint32_t i = 0; i < MAX_THREADS; i++) key_sequence_destroy(&from->zipf[i]);
+    uint32_t cores = measure_core_count();
+    return cores >= 16 ? "1,2,4,16" : cores >= 4 ? "1,2,4" : cores >= 2 ? "1,2" : "1";
 }
 
-/* A whole number from smallest to largest, or the end. */
-static long long parse_count(const char *text, long long smallest, long long largest)
+static FILE *open_csv(const char *name)
 {
-    char *end = NULL;
-    long long count = strtoll(text, &end, 10);
-    if (*text != 0 && *end == 0 && count >= smallest && count <= largest) return count;
-    fprintf(stderr, "speed: \"%s\" is no number from %lld to %lld\n", text, smallest, largest);
-    exit(2);
+    if (name == NULL) return NULL;
+    FILE *csv = fopen(name, "w");
+    if (csv == NULL) fail("the CSV file cannot be written");
+    fprintf(csv, "round,workload,threads,subject,calls,wall_ns,processor_ns,hits,misses,size,"
+            "memory_bytes,get_p50_ns,get_p99_ns,get_p999_ns,get_max_ns,set_p50_ns,set_p99_ns,"
+            "set_p999_ns,set_max_ns,switches\n");
+    return csv;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"check", no_argument, NULL, 'c'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {"ttl-ms", required_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
-    static times all;
-    material from = {.ttl_ms = 3600000};
+    static const struct option options[] = {
+        {"rounds", required_argument, NULL, 'r'},    {"subjects", required_argument, NULL, 's'},
+        {"workloads", required_argument, NULL, 'w'}, {"threads", required_argument, NULL, 't'},
+        {"csv", required_argument, NULL, 'c'},       {"check", no_argument, NULL, 'k'},
+        {NULL, 0, NULL, 0}};
+    static job all;
+    const char *subjects = NULL, *workloads = NULL, *threads = usual_thread_counts(), *csv = NULL;
     bool is_check = false;
-    int option, round_count = 9;
+    int option;
+    all.round_count = 5;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'c') is_check = true;
-        else if (option == 'r') round_count = (int)parse_count(optarg, 1, MAX_ROUNDS);
-        else if (option == 't') from.ttl_ms = parse_count(optarg, 0, 1000000000000);
-        if (option == '?') optind = argc + 1;
+        if (option == 'r') all.round_count = atoi(optarg);
+        else if (option == 's') subjects = optarg;
+        else if (option == 'w') workloads = optarg;
+        else if (option == 't') threads = optarg;
+        else if (option == 'c') csv = optarg;
+        else if (option == 'k') is_check = true;
+        else optind = argc + 1;
     }
-    if (optind != argc) {
-        fprintf(stderr, "usage: speed [--check] [--rounds N] [--ttl-ms N, 0: none]\n");
-        return 2;
-    }
-    make_material(&from);
-    for (int round = 0; round < round_count; round++) run_round(&from, round, round_count, &all);
-    progress_clear();
-    int missed = print_table(&all, round_count, from.ttl_ms);
-    free_material(&from);
+    if (optind != argc) fail("usage is in the first lines of bench/speed.c");
+    if (all.round_count < 1 || all.round_count > MAX_ROUNDS) fail("rounds are from 1 to 99");
+    choose_plans(&all, workloads);
+    choose_thread_counts(&all, threads);
+    start_subjects(&all, subjects);
+    all.csv = open_csv(csv);
+    all.cells = calloc(all.plan_count * all.count_count * all.subject_count, sizeof *all.cells);
+    if (all.cells == NULL) fail("out of memory");
+    run_rounds(&all);
+    print_tables(&all);
+    int missed = print_figures(&all);
+    for (size_t s = 0; s < all.subject_count; s++) subject_stop(&all.subjects[s]);
+    if (all.csv != NULL) fclose(all.csv);
+    free(all.cells);
     return is_check && missed > 0;
 }

@@ -112,6 +112,8 @@ add_checks() {
     add shared checks examples $limit "tests/examples.sh $build/examples"
     add shared checks vendoring $limit tests/vendoring.sh
     add shared checks integer $limit "tests/integer.sh $build/integer"
+    add shared checks instructions $limit "make -s BUILD=$build CC=gcc $build/instructions || exit
+        tests/instructions.sh $build/instructions"
     add_replay '' $build '' "1 4 64"
     add_replay _without_zlib $build/without-zlib zlib= 1
 }
