@@ -95,7 +95,9 @@ mutex-own) c bench/subject_mutex_own.c ;;
 mutex-own-64) c -DSHARDS=64 bench/subject_mutex_own.c ;;
 mutex-stb | mutex-stb-64)
     needs_header libstb-dev stb/stb_ds.h
-    c $([ "$name" = mutex-stb ] || echo -DSHARDS=64) bench/subject_mutex_stb.c
+    shards=1
+    case $name in *-64) shards=64 ;; esac
+    c -DSHARDS=$shards bench/subject_mutex_stb.c
     ;;
 liburcu)
     needs_header liburcu-dev urcu/rculfhash.h

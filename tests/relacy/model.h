@@ -197,6 +197,11 @@ static inline void sarki_prefetch(const void *) {}
 static inline void sarki_prefetch_to_write(const void *) {}
 static inline void sarki_pause() {}
 static inline uint32_t sarki_processors() { return 1; }
+static inline void sarki_ask_for_large_pages(void *region, uint64_t bytes)
+{
+    (void)region;
+    (void)bytes;
+}
 static inline bool sarki_mutex_create(sarki_mutex *) { return true; }
 static inline void sarki_mutex_destroy(sarki_mutex *) {}
 static inline void sarki_lock(sarki_mutex *mutex) { model_of(*mutex).lock($); }

@@ -198,6 +198,11 @@ static inline void sarki_prefetch(const void *address) { (void)address; }
 static inline void sarki_prefetch_to_write(const void *address) { (void)address; }
 static inline void sarki_pause(void) { schedule_point(); }
 static inline uint32_t sarki_processors(void) { return 2; }
+static inline void sarki_ask_for_large_pages(void *region, uint64_t bytes)
+{
+    (void)region;
+    (void)bytes;
+}
 static inline int sarki_cancel_defer(void) { return 0; }
 static inline void sarki_cancel_allow(int before) { (void)before; }
 static inline int64_t sarki_process_id(void) { return schedule.process; }
