@@ -76,10 +76,10 @@ zlib = $(if $(filter yes,$(shell printf '%s\n' '\#if __has_include(<zlib.h>)' ye
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help run test test-programs relacy-programs mutate planted coverage fuzz exact soak \
-        bench bench-packages lint clean always
+        bench bench-plots bench-packages lint clean always
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 # ---- Running it ---------------------------------------------------------------------------------
 
@@ -94,6 +94,9 @@ subjects := $(shell sed -n '/known_subjects\[\]/,/};/p' bench/speed.c | \
 bench: $(BUILD)/speed $(subjects:%=$(BUILD)/bench/%.built) ## speed beside rivals: what is missing is named
 	@mkdir -p $(BUILD)/bench
 	$(BUILD)/speed --csv $(BUILD)/bench/speed.csv $(ARGS)
+
+bench-plots: ## what make bench has measured, as PNG files in build/bench/plots
+	@bench/plots.sh $(BUILD)/bench/speed.csv $(BUILD)/bench/plots
 
 bench-packages: ## install the rivals of make bench
 	@tests/packages.sh $(BENCH_PACKAGES)

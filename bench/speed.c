@@ -2,10 +2,10 @@
    its turn; see bench/README.md.
 
    build/speed [--rounds N] [--subjects A,B] [--workloads A,B] [--threads 1,2,4] [--csv FILE]
-               [--check]
+               [--check] [--print-plans]
 
    --csv: each measurement of each round. --check: ends with 1 where a figure that is to be reached
-   was measured and missed. */
+   was measured and missed. --print-plans: prints the plans, as subjects are given them, instead. */
 
 #include "measure.h"
 #include "plans.h"
@@ -453,6 +453,20 @@ static const char *usual_thread_counts(void)
     return cores >= 16 ? "1,2,4,16" : cores >= 4 ? "1,2,4" : cores >= 2 ? "1,2" : "1";
 }
 
+static int print_plans(const job *all)
+{
+    for (size_t p = 0; p < all->plan_count; p++) {
+        const plan *what = all->plans[p];
+        for (size_t c = 0; c < all->count_count; c++) {
+            uint32_t thread_count = all->thread_counts[c];
+            if (!plan_write_files(what, thread_count, MATERIAL)) return 2;
+            plan_print(stdout, what, thread_count, MATERIAL, what->warm,
+                       plan_length(what, thread_count) - what->warm);
+        }
+    }
+    return 0;
+}
+
 static FILE *open_csv(const char *name)
 {
     if (name == NULL) return NULL;
@@ -470,10 +484,10 @@ int main(int argc, char **argv)
         {"rounds", required_argument, NULL, 'r'},    {"subjects", required_argument, NULL, 's'},
         {"workloads", required_argument, NULL, 'w'}, {"threads", required_argument, NULL, 't'},
         {"csv", required_argument, NULL, 'c'},       {"check", no_argument, NULL, 'k'},
-        {NULL, 0, NULL, 0}};
+        {"print-plans", no_argument, NULL, 'p'},     {NULL, 0, NULL, 0}};
     static job all;
     const char *subjects = NULL, *workloads = NULL, *threads = usual_thread_counts(), *csv = NULL;
-    bool is_check = false;
+    bool is_check = false, prints_plans = false;
     int option;
     all.round_count = 5;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -483,12 +497,14 @@ int main(int argc, char **argv)
         else if (option == 't') threads = optarg;
         else if (option == 'c') csv = optarg;
         else if (option == 'k') is_check = true;
+        else if (option == 'p') prints_plans = true;
         else optind = argc + 1;
     }
     if (optind != argc) fail("usage is in the first lines of bench/speed.c");
     if (all.round_count < 1 || all.round_count > MAX_ROUNDS) fail("rounds are from 1 to 99");
     choose_plans(&all, workloads);
     choose_thread_counts(&all, threads);
+    if (prints_plans) return print_plans(&all);
     start_subjects(&all, subjects);
     all.csv = open_csv(csv);
     all.cells = calloc(all.plan_count * all.count_count * all.subject_count, sizeof *all.cells);

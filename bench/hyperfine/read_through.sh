@@ -1,0 +1,4 @@
+#!/bin/sh
+exec "$(dirname "$0")/compare.sh" read-through read-through 1 \
+    sark_cache mutex-own mutex-own-64 mutex-stb mutex-stb-64 \
+    caffeine golang-lru ristretto
