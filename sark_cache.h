@@ -65,8 +65,8 @@
    bytes of header (60 with a TTL), some 10 of index and the rounding to 16. An entry that is
    larger than most mostly evicts a third more than its own size; what is in its way moves, and
    is not reported: where an entry lies is fixed only while it is pinned. Of libc's memory the
-   system maps what is used; from 4 MiB on the cache asks for large pages, where there are such
-   on request. An allocator of your own decides that for itself.
+   system maps what is used; above 32 MiB the cache asks for large pages, where there are such on
+   request. An allocator of your own decides that for itself.
 
    TIME
 
@@ -597,8 +597,9 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 /* So often, in nanoseconds, it is read how long the machine has been asleep. */
 #define SARKI_ASLEEP_EVERY_NS 10000000
 
-/* Large pages are asked for in regions of so many bytes: two of them. */
-#define SARKI_LARGE_REGION (4u << 20)
+/* Large pages are asked for in regions of so many bytes: above 32 MiB libc maps them by
+   themselves. */
+#define SARKI_LARGE_REGION (33u << 20)
 
 #define SARKI_NONE UINT64_MAX  /* a bound: there is nothing */
 #define SARKI_NEVER INT64_MAX  /* a deadline: none */
@@ -1102,11 +1103,12 @@ static uint32_t sarki_processors(void)
 }
 
 /* Asks for large pages, where the kernel gives them on request: of a million entries at random a
-   hit takes three quarters of its time then, as it rarely misses the table of pages. Regions of
-   less than two such pages are left alone. */
+   hit takes three quarters of its time then, as it rarely misses the table of pages. Smaller
+   regions may be parts of libc's heap, which goes on after destroy. */
 static void sarki_ask_for_large_pages(void *region, uint64_t bytes)
 {
-#ifdef MADV_HUGEPAGE /* not with -std=c11 */
+#if defined(MADV_HUGEPAGE) && (defined(_DEFAULT_SOURCE) || defined(_GNU_SOURCE) || \
+                               defined(_BSD_SOURCE)) /* else madvise is not declared */
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t first = ((uintptr_t)region + page - 1) / page * page;
     if (bytes >= SARKI_LARGE_REGION)
@@ -2904,8 +2906,8 @@ typedef struct sarki_hold {
     uint64_t word;      /* what the word is to be at the end */
     uint32_t thread, home;
     sarki_intent intent;
-    sarki_stamps *stamps; /* of a hit; NULL: it needs none */
-    uint64_t now;         /* it was read during this call */
+    sarki_stamps *stamps; /* of a hit, where the processor's counter gives them; else NULL */
+    uint64_t now;         /* a stamp of this call; not with NULL */
 } sarki_hold;
 
 SARKI_HOT sarki_hold sarki_hold_begin(sarki_leases *leases, sarki_intent intent)
@@ -4916,7 +4918,7 @@ static inline sarki_reading sarki_reading_of(sark_cache *cache, sarki_query quer
                                              sarki_intent intent)
 {
     sarki_hold hold = sarki_hold_begin(&cache->leases, intent);
-    if (intent == SARKI_TO_HIT) hold.stamps = &cache->stamps;
+    if (intent == SARKI_TO_HIT && cache->stamps.shift >= 0) hold.stamps = &cache->stamps;
     sarki_reading reading = {query, hold, NULL, NULL, 0, false};
     return reading;
 }
@@ -4975,12 +4977,22 @@ static inline sarki_lease *sarki_home_lease(sark_cache *cache, const sarki_readi
     return sarki_lease_at(&cache->leases, reading->hold.home);
 }
 
-/* A hit whose lease stays in the slot. */
-static void sarki_hit_resident(const sarki_hold *hold, sarki_entry *entry, uint32_t ref)
+/* The stamp of a hit. A count is read here, while the slot is held, or another hit in the slot
+   could make this one's stamp higher than the count. */
+static inline uint64_t sarki_hit_stamp(sark_cache *cache, const sarki_hold *hold)
 {
-    sarki_lease *lease = hold->lease;
-    sarki_resident *way = &sarki_residents_of(lease)->ways[sarki_resident_way(ref)];
-    sarki_resident_touch(way, entry, sarki_stamp_next(hold->now, &lease->a_last_stamp));
+    uint64_t now = hold->stamps ? hold->now : sarki_stamp_now(&cache->stamps);
+    return sarki_stamp_next(now, &hold->lease->a_last_stamp);
+}
+
+/* A hit whose lease stays in the slot. Its stamp may be older than the claim of the word, but not
+   than the last one beside it. */
+static void sarki_hit_resident(sark_cache *cache, const sarki_hold *hold, sarki_entry *entry,
+                               uint32_t ref)
+{
+    sarki_resident *way = &sarki_residents_of(hold->lease)->ways[sarki_resident_way(ref)];
+    uint64_t last = sarki_load64_relaxed(&way->a_stamp); /* order: R2 the word is busy */
+    sarki_resident_touch(way, entry, sarki_max64(sarki_hit_stamp(cache, hold), last));
 }
 
 /* A hit by an ordinary lease on an entry that others hit all the time: the lease stays from now on.
@@ -5006,8 +5018,7 @@ SARKI_HOT void sarki_hit_leased(sark_cache *cache, const sarki_hold *hold, sarki
                                 uint32_t ref)
 {
     sarki_lease *lease = hold->lease;
-    uint64_t next = sarki_stamp_next(hold->now, &lease->a_last_stamp);
-    uint64_t stamp = sarki_stamp_from(next, hold->home);
+    uint64_t stamp = sarki_stamp_from(sarki_hit_stamp(cache, hold), hold->home);
     uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: R1, see >>stamp */
     if (!SARKI_LIKELY(!SARKI_IS_HOT(last, stamp))) {
         if (sarki_hit_hot(cache, lease, entry, ref, stamp)) return;
@@ -5042,7 +5053,7 @@ SARKI_HOT void sarki_read_hit(sark_cache *cache, sarki_reading *reading)
         if (SARKI_LIKELY(touches)) sarki_hit_leased(cache, hold, reading->entry, reading->ref);
         else sarki_lease_count_hit(hold->lease);
     } else if (hold->a_word) {
-        sarki_hit_resident(hold, reading->entry, reading->ref);
+        sarki_hit_resident(cache, hold, reading->entry, reading->ref);
         hold->word += SARKI_WORD_USE;
     } else {
         sarki_hit_otherwise(cache, reading->locked, sarki_home_lease(cache, reading),

@@ -231,6 +231,49 @@ TEST(busy_words_protect)
     FINISH(cache);
 }
 
+/* A hit in the midst of another one in the same slot: no stamp is above the count, or the next hit
+   in another slot would seem older. */
+TEST(counted_stamps_stay_behind)
+{
+    create();
+    insert(1);
+    insert(2);
+    hit(1);
+    CHECK(is_resident(1));
+    uint32_t key = 2;
+    sarki_reading reading = sarki_read_begin(cache, &key, sizeof key, SARKI_TO_HIT);
+    hit(1);
+    sarki_read_hit(cache, &reading);
+    sarki_read_end(&reading);
+    CHECK(sarki_load64_relaxed(&home()->a_last_stamp) <=
+          sarki_load64_relaxed(&cache->stamps.a_count));
+    FINISH(cache);
+}
+
+/* A hit whose stamp was read before its word was claimed, where the slot's last stamp has been set
+   back by a hit that overlapped: what the word tells does not go back. */
+TEST(stamps_of_words_do_not_go_back)
+{
+    create();
+    pass(100 * SARKI_STAMP_STEP);
+    insert(1);
+    hit(1);
+    hit(1);
+    uint32_t key = 1, ref = ref_of(1);
+    sarki_a64 *a_stamp = &sarki_residents_of(home())->ways[sarki_resident_way(ref)].a_stamp;
+    uint64_t last = sarki_load64_relaxed(a_stamp);
+    sarki_reading reading = sarki_read_begin(cache, &key, sizeof key, SARKI_TO_HIT);
+    CHECK(reading.hold.a_word != NULL);
+    reading.hold.stamps = &cache->stamps; /* as with a processor's counter */
+    reading.hold.now = SARKI_STAMP_STEP;
+    sarki_store64_relaxed(&home()->a_last_stamp, 2 * SARKI_STAMP_STEP);
+    sarki_read_hit(cache, &reading);
+    sarki_read_end(&reading);
+    CHECK(sarki_load64_relaxed(a_stamp) >= last);
+    sarki_store64_relaxed(&home()->a_last_stamp, last);
+    FINISH(cache);
+}
+
 /* A word that was used between two looks at it is not emptied by the first. */
 TEST(uses_tell_words_apart)
 {
@@ -334,6 +377,8 @@ int main(void)
     RUN(reads_without_effect);
     RUN(busy_words_protect);
     RUN(taken_words_protect);
+    RUN(counted_stamps_stay_behind);
+    RUN(stamps_of_words_do_not_go_back);
     RUN(uses_tell_words_apart);
     RUN(another_key_with_the_same_tag);
     RUN(busy_while_its_entry_moves);
