@@ -2190,6 +2190,13 @@ static inline uint64_t sarki_stamp_now(sarki_stamps *stamps)
     return sarki_add64_relaxed(&stamps->a_count, SARKI_STAMP_STEP) + SARKI_STAMP_STEP;
 }
 
+/* Now, for a call that will stamp later; 0 where stamps are counted: a count must be read when it
+   is used (sarki_hit_stamp). */
+static inline uint64_t sarki_stamp_early(sarki_stamps *stamps)
+{
+    return SARKI_LIKELY(stamps->shift >= 0) ? sarki_stamp_now(stamps) : 0;
+}
+
 /* So much later than now no stamp is that was given before, even if its thread was faster than a
    coarse counter. */
 static inline uint64_t sarki_stamp_lead(const sarki_stamps *stamps)
@@ -2574,6 +2581,7 @@ typedef struct sarki_leases {
     char *region;           /* granule 0 */
     char *slots;            /* lease_count slots, spacing apart */
     sarki_pin *pins;
+    sarki_stamps *stamps;   /* the cache's */
     sarki_a32 *a_hints;     /* thread tag << 16 | slot + 1 */
     uint32_t lease_count, pin_count, hint_mask;
     bool has_residents;
@@ -2906,13 +2914,12 @@ typedef struct sarki_hold {
     uint64_t word;      /* what the word is to be at the end */
     uint32_t thread, home;
     sarki_intent intent;
-    sarki_stamps *stamps; /* of a hit, where the processor's counter gives them; else NULL */
-    uint64_t now;         /* a stamp of this call; not with NULL */
+    uint64_t early; /* of a hit: what sarki_stamp_early gave in this call */
 } sarki_hold;
 
 SARKI_HOT sarki_hold sarki_hold_begin(sarki_leases *leases, sarki_intent intent)
 {
-    sarki_hold hold = {NULL, NULL, NULL, NULL, 0, sarki_thread_hash(), 0, intent, NULL, 0};
+    sarki_hold hold = {NULL, NULL, NULL, NULL, 0, sarki_thread_hash(), 0, intent, 0};
     hold.home = sarki_home(leases, hold.thread);
     return hold;
 }
@@ -2972,7 +2979,7 @@ SARKI_HOT sarki_found sarki_find_at(const sarki_a32 *a_ref, const char *region,
     *ref = sarki_load32_relaxed(a_ref); /* order: R3 the re-check */
     if (*ref <= SARKI_CLAIMED) return SARKI_ABSENT;
     sarki_entry_prefetch(region, *ref);
-    if (hold->stamps) hold->now = sarki_stamp_now(hold->stamps);
+    if (hold->intent == SARKI_TO_HIT) hold->early = sarki_stamp_early(leases->stamps);
     if (!sarki_hold_ref(leases, hold, *ref)) return SARKI_NO_LEASE;
     if (sarki_load32_seq_cst(a_ref) != *ref) return SARKI_AGAIN; /* order: E1, E2 */
     bool is_it = sarki_entry_has_key(sarki_entry_at(region, *ref), query->key, query->key_bytes);
@@ -4918,7 +4925,6 @@ static inline sarki_reading sarki_reading_of(sark_cache *cache, sarki_query quer
                                              sarki_intent intent)
 {
     sarki_hold hold = sarki_hold_begin(&cache->leases, intent);
-    if (intent == SARKI_TO_HIT && cache->stamps.shift >= 0) hold.stamps = &cache->stamps;
     sarki_reading reading = {query, hold, NULL, NULL, 0, false};
     return reading;
 }
@@ -4979,20 +4985,21 @@ static inline sarki_lease *sarki_home_lease(sark_cache *cache, const sarki_readi
 
 /* The stamp of a hit. A count is read here, while the slot is held, or another hit in the slot
    could make this one's stamp higher than the count. */
-static inline uint64_t sarki_hit_stamp(sark_cache *cache, const sarki_hold *hold)
+static inline uint64_t sarki_hit_stamp(sark_cache *cache, sarki_lease *lease, uint64_t early)
 {
-    uint64_t now = hold->stamps ? hold->now : sarki_stamp_now(&cache->stamps);
-    return sarki_stamp_next(now, &hold->lease->a_last_stamp);
+    uint64_t now = SARKI_LIKELY(early != 0) ? early : sarki_stamp_now(&cache->stamps);
+    return sarki_stamp_next(now, &lease->a_last_stamp);
 }
 
 /* A hit whose lease stays in the slot. Its stamp may be older than the claim of the word, but not
    than the last one beside it. */
-static void sarki_hit_resident(sark_cache *cache, const sarki_hold *hold, sarki_entry *entry,
-                               uint32_t ref)
+static void sarki_hit_resident(sark_cache *cache, sarki_lease *lease, sarki_entry *entry,
+                               uint32_t ref, uint64_t early)
 {
-    sarki_resident *way = &sarki_residents_of(hold->lease)->ways[sarki_resident_way(ref)];
+    sarki_resident *way = &sarki_residents_of(lease)->ways[sarki_resident_way(ref)];
     uint64_t last = sarki_load64_relaxed(&way->a_stamp); /* order: R2 the word is busy */
-    sarki_resident_touch(way, entry, sarki_max64(sarki_hit_stamp(cache, hold), last));
+    uint64_t stamp = sarki_hit_stamp(cache, lease, early);
+    sarki_resident_touch(way, entry, sarki_max64(stamp, last));
 }
 
 /* A hit by an ordinary lease on an entry that others hit all the time: the lease stays from now on.
@@ -5018,7 +5025,7 @@ SARKI_HOT void sarki_hit_leased(sark_cache *cache, const sarki_hold *hold, sarki
                                 uint32_t ref)
 {
     sarki_lease *lease = hold->lease;
-    uint64_t stamp = sarki_stamp_from(sarki_hit_stamp(cache, hold), hold->home);
+    uint64_t stamp = sarki_stamp_from(sarki_hit_stamp(cache, lease, hold->early), hold->home);
     uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: R1, see >>stamp */
     if (!SARKI_LIKELY(!SARKI_IS_HOT(last, stamp))) {
         if (sarki_hit_hot(cache, lease, entry, ref, stamp)) return;
@@ -5053,7 +5060,7 @@ SARKI_HOT void sarki_read_hit(sark_cache *cache, sarki_reading *reading)
         if (SARKI_LIKELY(touches)) sarki_hit_leased(cache, hold, reading->entry, reading->ref);
         else sarki_lease_count_hit(hold->lease);
     } else if (hold->a_word) {
-        sarki_hit_resident(cache, hold, reading->entry, reading->ref);
+        sarki_hit_resident(cache, hold->lease, reading->entry, reading->ref, hold->early);
         hold->word += SARKI_WORD_USE;
     } else {
         sarki_hit_otherwise(cache, reading->locked, sarki_home_lease(cache, reading),
@@ -6772,6 +6779,7 @@ static void sarki_leases_create(sark_cache *cache, const sarki_layout *layout)
     sarki_leases *leases = &cache->leases;
     leases->region = cache->region;
     leases->slots = cache->region + layout->leases;
+    leases->stamps = &cache->stamps;
     leases->has_residents = SARKI_WIDE && layout->lease_spacing == SARKI_LEASE_SPACING &&
                             cache->touch_interval_ms == 0; /* else stamps are rare */
     leases->pins = (sarki_pin *)(void *)(cache->region + layout->pins);

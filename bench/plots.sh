@@ -11,8 +11,8 @@ mkdir -p "$folder"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# Medians over the rounds of an awk expression of a line's fields, as lines "KEY MEDIAN" in the order
-# in which the keys appear: medians CONDITION KEY EXPRESSION
+# Medians over the rounds of an awk expression of a line's fields, as lines "KEY MEDIAN" in the
+# order in which the keys appear: medians CONDITION KEY EXPRESSION
 medians() {
     awk -F , "NR > 1 && ($1) { print $2, $3 }" "$csv" | awk '
         !($1 in count) { order[++keys] = $1 }

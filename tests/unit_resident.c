@@ -264,8 +264,7 @@ TEST(stamps_of_words_do_not_go_back)
     uint64_t last = sarki_load64_relaxed(a_stamp);
     sarki_reading reading = sarki_read_begin(cache, &key, sizeof key, SARKI_TO_HIT);
     CHECK(reading.hold.a_word != NULL);
-    reading.hold.stamps = &cache->stamps; /* as with a processor's counter */
-    reading.hold.now = SARKI_STAMP_STEP;
+    reading.hold.early = SARKI_STAMP_STEP; /* as with a processor's counter */
     sarki_store64_relaxed(&home()->a_last_stamp, 2 * SARKI_STAMP_STEP);
     sarki_read_hit(cache, &reading);
     sarki_read_end(&reading);
