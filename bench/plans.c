@@ -13,6 +13,14 @@
 /* So many keys, all of which are there, with room to spare; or that many in a full cache. */
 #define ALL_OF(keys) .key_count = keys, .fill = keys, .capacity = keys / 10 * 11
 #define FULL_OF(keys) .key_count = keys, .fill = keys, .capacity = keys
+/* The same with more and more entries: what a call costs must not grow faster than the floor's. */
+#define GROWTH(power, entries) \
+    {.name = "growth-hit-" power, .title = "hits, uniform over 10^" power " entries", \
+     .kind = PLAN_UNIFORM, ALL_OF(entries), CALLS(200000, 200000), .max_threads = 1, \
+     .is_extra = true, USUAL}, \
+    {.name = "growth-insert-" power, .title = "inserts at capacity, 10^" power " entries", \
+     .kind = PLAN_INSERT, FULL_OF(entries), CALLS(200000, 200000), .max_threads = 1, \
+     .is_extra = true, USUAL}
 #define TRACE(name, keys, entries) \
     .kind = PLAN_TRACE, .trace = "bench/traces/" name ".txt.gz", .key_count = keys, \
     .capacity = entries, .is_read_through = true
@@ -65,6 +73,11 @@ const plan plans[] = {
      .title = "latency of inserts at capacity, 1,000,000 entries, after as many hits at random",
      .kind = PLAN_BURST, FULL_OF(1000000), CALLS(1000000, 200000), .is_latency = true,
      .max_threads = 1, USUAL},
+    GROWTH("3", 1000),
+    GROWTH("4", 10000),
+    GROWTH("5", 100000),
+    GROWTH("6", 1000000),
+    GROWTH("7", 10000000),
 };
 
 const size_t plan_count = sizeof plans / sizeof *plans;

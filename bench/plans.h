@@ -35,6 +35,7 @@ typedef struct plan {
     bool is_latency;      /* each call is timed by itself */
     bool needs_expiry;    /* makes sense only for subjects with TTLs */
     bool is_for_servers;  /* servers are measured too */
+    bool is_extra;        /* only where it is asked for by name */
     const char *trace;    /* its file, in bench/traces */
 } plan;
 

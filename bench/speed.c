@@ -430,7 +430,7 @@ static void start_subjects(job *all, const char *list)
 static void choose_plans(job *all, const char *list)
 {
     for (size_t i = 0; i < plan_count; i++)
-        if (is_listed(list, plans[i].name))
+        if (list ? is_listed(list, plans[i].name) : !plans[i].is_extra)
             all->plans[all->plan_count++] = &plans[i];
     if (all->plan_count == 0) fail("there is no such workload");
 }
