@@ -1798,6 +1798,16 @@ static inline void sarki_entry_prefetch(const char *region, uint32_t ref)
     sarki_prefetch(line + 192);
 }
 
+/* The same to write there. */
+static inline void sarki_entry_prefetch_to_write(const char *region, uint32_t ref)
+{
+    const char *line = region + (size_t)ref * SARKI_GRANULE;
+    sarki_prefetch_to_write(line);
+    sarki_prefetch_to_write(line + 64);
+    sarki_prefetch_to_write(line + 128);
+    sarki_prefetch_to_write(line + 192);
+}
+
 /* Bytes before the key: without an expiry part, with one, and with the last touch in it. */
 #define SARKI_PLAIN_HEADER ((uint32_t)sizeof(sarki_entry))
 #define SARKI_TIMED_HEADER \
@@ -2405,11 +2415,21 @@ static inline uint32_t sarki_bucket_tag(const sarki_bucket *bucket, uint32_t slo
     return sarki_load32_relaxed(&bucket->a_tags[slot / 2]) >> slot % 2 * 16 & 0xffffu;
 }
 
+/* Whether slots of a bucket hold a reference, as bits. All are looked at, without a branch: which
+   one it is no processor can foresee. */
+static inline uint32_t sarki_bucket_holding(const sarki_bucket *bucket, uint32_t ref)
+{
+    uint32_t slots = 0;
+    for (uint32_t i = SARKI_SLOTS; i > 0; i--) /* order: R3 the caller, or R4 the ref's shard */
+        slots = slots << 1 | (sarki_load32_relaxed(&bucket->a_refs[i - 1]) == ref);
+    return slots;
+}
+
 /* Claims a free slot of a bucket; false where there is none. */
 static bool sarki_bucket_claim(sarki_bucket *bucket, uint32_t *slot)
 {
-    for (uint32_t i = 0; i < SARKI_SLOTS; i++) {
-        if (sarki_load32_relaxed(&bucket->a_refs[i]) != 0) continue; /* order: R3 the swap */
+    for (uint32_t slots = sarki_bucket_holding(bucket, 0); slots; slots &= slots - 1) {
+        uint32_t i = sarki_lowest_bit(slots);
         /* order: E10 with the store of 0 by whoever left the slot: its tag is the last one */
         if (!sarki_cas32_acquire(&bucket->a_refs[i], 0, SARKI_CLAIMED)) continue;
         *slot = i;
@@ -2502,8 +2522,11 @@ static bool sarki_index_spot(const sarki_index *index, uint32_t hash, uint32_t r
     spot->bucket = sarki_index_home(index, hash);
     for (uint32_t hops = 0; hops < index->bucket_count; hops++) {
         const sarki_bucket *bucket = &index->buckets[spot->bucket];
-        for (spot->slot = 0; spot->slot < SARKI_SLOTS; spot->slot++) /* order: R3 the caller */
-            if (sarki_load32_relaxed(&bucket->a_refs[spot->slot]) == ref) return true;
+        uint32_t slots = sarki_bucket_holding(bucket, ref);
+        if (slots) {
+            spot->slot = sarki_lowest_bit(slots);
+            return true;
+        }
         if (sarki_load32_relaxed(&bucket->a_overflow) == 0) return false; /* order: R3 a hint */
         spot->bucket = sarki_index_next(index, spot->bucket);
     }
@@ -2515,12 +2538,11 @@ SARKI_REQUIRES(shard)
 static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t hash, uint32_t ref)
 {
     sarki_spot spot = {sarki_index_home(index, hash), 0};
-    for (;;) {
-        for (spot.slot = 0; spot.slot < SARKI_SLOTS; spot.slot++) /* order: R4 the shard's lock */
-            if (sarki_load32_relaxed(&index->buckets[spot.bucket].a_refs[spot.slot]) == ref)
-                return spot;
+    uint32_t slots = 0;
+    while ((slots = sarki_bucket_holding(&index->buckets[spot.bucket], ref)) == 0)
         spot.bucket = sarki_index_next(index, spot.bucket);
-    }
+    spot.slot = sarki_lowest_bit(slots);
+    return spot;
 }
 
 /* ---- >>lease ---------------------------------------------------------------------------------
@@ -3111,7 +3133,9 @@ static inline void sarki_shard_lock(sarki_shard *shard)
 {
     if (sarki_shard_try_lock(shard)) return;
     for (uint32_t spins = 0; spins < SARKI_SPINS; spins++) {
-        if (sarki_load32_relaxed(&shard->a_held) == 0) break; /* order: R1 a hint */
+        if (sarki_load32_relaxed(&shard->a_held) == 0 && /* order: R1 a hint */
+            sarki_shard_try_lock(shard))
+            return;
         sarki_pause();
     }
     sarki_lock(&shard->mutex);
@@ -3150,9 +3174,15 @@ typedef struct sarki_memory {
     sarki_a32 a_turn_taken; /* somebody makes room for a block: nobody else takes memory */
 } sarki_memory;
 
+/* Who finds the lock held tries on for a while, as with a shard's: where several threads insert
+   there are many scans, and who slept here would keep a shard's lock meanwhile. */
 SARKI_ACQUIRES(memory)
 static inline void sarki_memory_lock(sarki_memory *memory)
 {
+    for (uint32_t spins = 0; spins < SARKI_SPINS; spins++) {
+        if (spins % 4 == 0 && sarki_try_lock(&memory->mutex)) return;
+        sarki_pause();
+    }
     sarki_lock(&memory->mutex);
 }
 
@@ -3512,13 +3542,14 @@ static inline bool sarki_retired_are_many(const sark_cache *cache, const sarki_s
            granules - shard->still_read_granules > cache->resting_limit;
 }
 
-/* Tells the size of the spare that comes next, and asks for its lines. */
-static void sarki_spares_publish(sark_cache *cache, sarki_shard *shard)
+/* Tells of which size the spare is that comes next, most likely: that of the last one that came or
+   went. It is not looked at, as it may have been written elsewhere, but its lines are asked for. */
+static void sarki_spares_publish(sark_cache *cache, sarki_shard *shard, uint32_t granules)
 {
     uint32_t top = shard->spares.top;
     sarki_a32 *a_granules = &cache->a_spare_granules[shard - cache->shards];
-    if (top) sarki_entry_prefetch(cache->region, top);
-    uint32_t granules = top ? sarki_entry_size(sarki_entry_of(cache, top)) : 0;
+    if (top) sarki_entry_prefetch_to_write(cache->region, top);
+    else granules = 0;
     if (sarki_load32_relaxed(a_granules) != granules) /* order: R1 a hint, R4 the shard's lock */
         sarki_store32_relaxed(a_granules, granules);  /* order: R1 */
 }
@@ -3536,7 +3567,7 @@ SARKI_REQUIRES(shard)
 static uint32_t sarki_spare_take_locked(sark_cache *cache, sarki_shard *shard)
 {
     uint32_t ref = sarki_stack_pop(cache, &shard->spares);
-    sarki_spares_publish(cache, shard);
+    sarki_spares_publish(cache, shard, sarki_entry_size(sarki_entry_of(cache, ref)));
     return ref;
 }
 
@@ -3546,6 +3577,7 @@ SARKI_REQUIRES(shard)
 static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, bool wants_spares)
 {
     sarki_memory *memory = &cache->memory;
+    uint32_t granules = 0;
     sarki_memory_lock(memory);
     uint32_t count = sarki_leases_scan(&cache->leases, memory->scan_refs);
     for (uint32_t ref; (ref = sarki_stack_pop(cache, &shard->spares)) != 0;)
@@ -3558,14 +3590,17 @@ static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, boo
             continue;
         }
         SARKI_BYTES_WRITTEN(sarki_entry_of(cache, ref));
-        if (wants_spares && !sarki_stack_is_full(cache, &shard->spares,
-                                                 sarki_entry_size(sarki_entry_of(cache, ref))))
+        uint32_t size = sarki_entry_size(sarki_entry_of(cache, ref));
+        if (wants_spares && !sarki_stack_is_full(cache, &shard->spares, size)) {
             sarki_stack_push(cache, &shard->spares, ref);
-        else sarki_arena_release(&memory->arena, ref);
+            granules = size;
+        } else {
+            sarki_arena_release(&memory->arena, ref);
+        }
     }
     sarki_memory_unlock(memory);
     sarki_retired_note(shard);
-    sarki_spares_publish(cache, shard);
+    sarki_spares_publish(cache, shard, granules);
 }
 
 /* Retires a removed entry. Its bytes may be gone when this returns. */
@@ -3894,15 +3929,34 @@ static inline void sarki_payload_locked(sarki_shard *shard, const sarki_entry *e
     sarki_count_locked(&shard->a_payload_bytes, in ? bytes : 0 - bytes);
 }
 
+/* Publishes a lower bound of a shard's stamps. Those that the shard gives later are above it, so
+   that no insert has to look at what is published, which another thread may just have written. */
+SARKI_REQUIRES(shard)
+static inline void sarki_bound_publish(sark_cache *cache, sarki_shard *shard, uint64_t bound)
+{
+    /* order: R4 the shard's lock */
+    if (bound != SARKI_NONE && bound > sarki_load64_relaxed(&shard->a_last_stamp))
+        sarki_store64_relaxed(&shard->a_last_stamp, bound); /* order: R4 */
+    /* order: R4 the shard's lock; elsewhere a lower bound */
+    sarki_store64_relaxed(sarki_oldest_of(cache, shard), bound);
+}
+
+/* Whether a shard has no entries. */
+SARKI_REQUIRES(shard)
+static inline bool sarki_shard_is_empty(const sarki_shard *shard)
+{
+    return !shard->fifo.head && sarki_wheel_bound(&shard->recency) == SARKI_NONE;
+}
+
 /* Joins an entry to its shard, before it is published. */
 SARKI_REQUIRES(shard)
 static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint32_t ref,
                                     int64_t deadline)
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
-    sarki_a64 *a_oldest = sarki_oldest_of(cache, shard);
     uint64_t now = sarki_stamp_mended(&cache->stamps, &shard->a_last_stamp);
     uint64_t stamp = sarki_stamp_next(now, &shard->a_last_stamp);
+    bool is_first = sarki_shard_is_empty(shard);
     sarki_init64(&entry->a_stamp, stamp | SARKI_PLACED);
     entry->version_low = (uint32_t)++shard->last_version;
     entry->version_high = (uint16_t)(shard->last_version >> 32);
@@ -3910,8 +3964,8 @@ static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint3
     entry->recency.place = SARKI_IN_FIFO;
     shard->generation++;
     sarki_payload_locked(shard, entry, true);
-    if (sarki_load64_relaxed(a_oldest) > stamp) /* order: R4 the shard's lock */
-        sarki_store64_seq_cst(a_oldest, stamp); /* order: E8 needed on x86 too */
+    if (is_first) /* order: E8 needed on x86 too */
+        sarki_store64_seq_cst(sarki_oldest_of(cache, shard), stamp);
     sarki_expiry_link_locked(cache, shard, ref, deadline);
 }
 
@@ -3923,8 +3977,8 @@ static void sarki_recency_unlink_locked(sark_cache *cache, sarki_shard *shard, u
         sarki_list_remove(cache->recency_links, &shard->fifo, ref);
     else
         sarki_wheel_remove(&shard->recency, ref);
-    if (!shard->fifo.head && sarki_wheel_bound(&shard->recency) == SARKI_NONE)
-        sarki_store64_relaxed(sarki_oldest_of(cache, shard), SARKI_NONE); /* order: R4, then E8 */
+    if (sarki_shard_is_empty(shard)) /* order: R4, then E8 */
+        sarki_store64_relaxed(sarki_oldest_of(cache, shard), SARKI_NONE);
 }
 
 /* What else an entry's departure takes: the order of expiry, and what is counted. */
@@ -4083,19 +4137,20 @@ static int64_t sarki_next_deadline(const sark_cache *cache)
     return (int64_t)next;
 }
 
-/* The time, if some deadline has passed; -1: none has, or the clock fails. */
-static int64_t sarki_expired_next(const sark_cache *cache)
+/* The time, if some deadline has passed; -1: none has, or the clock fails. now is what the call has
+   read on the precise clock; -1: it has not. */
+static int64_t sarki_expired_next(const sark_cache *cache, int64_t now)
 {
     if (sarki_load32_relaxed(&cache->a_uses_deadlines) == 0) return -1; /* order: R1 a hint */
     int64_t next = sarki_next_deadline(cache);
-    int64_t now = sarki_now_near(cache, sarki_now(cache), next);
+    if (now < 0) now = sarki_now_near(cache, sarki_now(cache), next);
     return next <= now ? now : -1;
 }
 
-/* Removes one expired entry of the whole cache; its place stays taken. */
-static bool sarki_expire_one(sark_cache *cache, sarki_frame *frame)
+/* Removes one expired entry of the whole cache; its place stays taken. now as above. */
+static bool sarki_expire_one(sark_cache *cache, int64_t now, sarki_frame *frame)
 {
-    int64_t now = sarki_expired_next(cache);
+    now = sarki_expired_next(cache, now);
     if (now < 0) return false;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         /* order: R1 a lower bound; who has just written one knows it */
@@ -4133,6 +4188,7 @@ static sarki_pick sarki_search_pick(sark_cache *cache)
 typedef struct sarki_search {
     sarki_purpose purpose;
     uint64_t start; /* when it began; SARKI_NONE: in the first round, which mostly finds it */
+    int64_t now;    /* what the call has read on the precise clock; -1: it has not */
     const sarki_query *kept; /* a key that may not be the victim; NULL: none */
     uint32_t kept_met;       /* how often it would have been */
     uint32_t granules;       /* of a spare block without which nothing is evicted; 0: none wanted */
@@ -4178,9 +4234,7 @@ static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_sea
     sarki_entry *entry = sarki_entry_of(cache, ref);
     sarki_victim_prefetch(cache, shard, ref);
     sarki_recency_unlink_locked(cache, shard, ref);
-    /* order: R4 the shard's lock; elsewhere a lower bound */
-    sarki_store64_relaxed(sarki_oldest_of(cache, shard),
-                          sarki_recency_bound_locked(cache, shard, bound));
+    sarki_bound_publish(cache, shard, sarki_recency_bound_locked(cache, shard, bound));
     sarki_expiry_unlink_locked(shard, entry, ref);
     if (search->granules) search->spare = sarki_spare_take_locked(cache, shard);
     sarki_spot spot = sarki_index_spot_locked(&cache->index, sarki_entry_hash(entry), ref);
@@ -4216,8 +4270,9 @@ static bool sarki_search_round_locked(sark_cache *cache, const sarki_pick *pick,
                                       sarki_search *search, sarki_frame *frame)
 {
     sarki_shard *shard = pick->shard;
-    sarki_a64 *a_oldest = sarki_oldest_of(cache, shard);
-    uint64_t bound = sarki_load64_relaxed(a_oldest); /* order: R4 the shard's lock */
+    if (search->granules) sarki_entry_prefetch_to_write(cache->region, shard->spares.top);
+    /* order: R4 the shard's lock */
+    uint64_t bound = sarki_load64_relaxed(sarki_oldest_of(cache, shard));
     uint32_t ref = sarki_recency_oldest_locked(cache, shard, pick->limit, search->start, &bound);
     if (ref && sarki_search_keeps(cache, shard, search, ref)) ref = 0;
     if (ref && search->granules) {
@@ -4226,8 +4281,8 @@ static bool sarki_search_round_locked(sark_cache *cache, const sarki_pick *pick,
     }
     if (ref)
         sarki_search_remove(cache, shard, search, ref, bound, frame);
-    else if (bound != SARKI_NONE) /* order: R4 the shard's lock; elsewhere a lower bound */
-        sarki_store64_relaxed(a_oldest, bound);
+    else if (bound != SARKI_NONE)
+        sarki_bound_publish(cache, shard, bound);
     return ref != 0;
 }
 
@@ -4247,22 +4302,19 @@ static bool sarki_search_run(sark_cache *cache, sarki_search *search, sarki_fram
     }
 }
 
-/* Removes the victim of the whole cache; its place stays taken.
-   kept   a key that may not be the victim; NULL: none
-   start  when the search began, if it goes on; SARKI_NONE: it begins
-   False: there is no entry, or only the kept one. */
-static bool sarki_evict_since(sark_cache *cache, sarki_purpose purpose, const sarki_query *kept,
-                              uint64_t start, sarki_frame *frame)
+/* Removes the victim of the whole cache; its place stays taken. False: there is no entry, or only
+   the kept one. */
+static bool sarki_search_victim(sark_cache *cache, sarki_search *search, sarki_frame *frame)
 {
-    if (sarki_expire_one(cache, frame)) return true;
-    sarki_search search = {purpose, start, kept, 0, 0, 0, false};
-    return sarki_search_run(cache, &search, frame);
+    return sarki_expire_one(cache, search->now, frame) || sarki_search_run(cache, search, frame);
 }
 
+/* The same by a search that begins now. kept: a key that may not be the victim; NULL: none. */
 static bool sarki_evict(sark_cache *cache, sarki_purpose purpose, const sarki_query *kept,
                         sarki_frame *frame)
 {
-    return sarki_evict_since(cache, purpose, kept, SARKI_NONE, frame);
+    sarki_search search = {purpose, SARKI_NONE, -1, kept, 0, 0, 0, false};
+    return sarki_search_victim(cache, &search, frame);
 }
 
 /* Whether some shard has a spare block of this size. Only the victim's shard will be asked for it;
@@ -4275,17 +4327,19 @@ static bool sarki_spare_is_near(const sark_cache *cache, uint32_t granules)
 }
 
 /* Removes the victim, whose place stays taken, if there is a spare block of so many granules where
-   it was. Returns the block; 0: nothing happened, and *start is when the search began, if it took
-   more than a round: so that the next one goes on and does not do the same again. */
-static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, uint64_t *start,
+   it was. Returns the block; 0: nothing happened, but that the search knows when it began, if it
+   took more than a round: so that the next one goes on and does not do the same again. */
+static uint32_t sarki_evict_for_spare(sark_cache *cache, uint32_t granules, sarki_search *search,
                                       sarki_frame *frame)
 {
     if (sarki_load32_relaxed(&cache->memory.a_turn_taken)) return 0; /* order: R1, see >>room */
-    if (!sarki_spare_is_near(cache, granules) || sarki_expired_next(cache) >= 0) return 0;
-    sarki_search search = {SARKI_FOR_ENTRIES, SARKI_NONE, NULL, 0, granules, 0, false};
-    bool evicted = sarki_search_run(cache, &search, frame);
-    *start = search.start;
-    return evicted ? search.spare : 0;
+    if (!sarki_spare_is_near(cache, granules)) return 0;
+    if (sarki_expired_next(cache, search->now) >= 0) return 0;
+    search->granules = granules;
+    bool evicted = sarki_search_run(cache, search, frame);
+    search->granules = 0;
+    search->has_no_spare = false;
+    return evicted ? search->spare : 0;
 }
 
 /* ---- >>memory --------------------------------------------------------------------------------
@@ -5290,6 +5344,7 @@ typedef struct sarki_write {
     bool keeps_deadline; /* of the entry that is replaced */
     bool has_initial;    /* increment: where nothing is there, initial is stored */
     int64_t deadline;
+    int64_t now;         /* on the precise clock, when the deadline was made; -1: it was not read */
     int64_t initial, delta;
     int64_t number;      /* increment: the result */
     uint64_t version;    /* compare_and_set, append: that the entry must have */
@@ -5309,12 +5364,14 @@ static sarki_write sarki_write_of(const sark_cache *cache, sarki_mode mode, cons
     sarki_shard_prefetch(&cache->shards[sarki_shard_number(cache, write.query.tag)]);
     write.mode = mode;
     write.deadline = SARKI_NEVER;
+    write.now = -1;
     return write;
 }
 
-/* A deadline from a TTL. OK; BAD_TTL; SYSTEM_ERROR where the clock fails. */
+/* A deadline from a TTL; *now_read: when that was, where a clock was read. OK; BAD_TTL;
+   SYSTEM_ERROR where the clock fails. */
 static sark_cache_status sarki_deadline_of(const sark_cache *cache, int64_t ttl_ms, uint32_t salt,
-                                           int64_t *deadline)
+                                           int64_t *deadline, int64_t *now_read)
 {
     *deadline = SARKI_NEVER;
     if (ttl_ms < 0) return SARK_CACHE_BAD_TTL;
@@ -5322,6 +5379,7 @@ static sark_cache_status sarki_deadline_of(const sark_cache *cache, int64_t ttl_
     if (ttl_ms == 0 || ttl_ms == SARK_CACHE_NO_EXPIRY) return SARK_CACHE_OK;
     int64_t now = sarki_now_fine(cache);
     if (now < 0) return SARK_CACHE_SYSTEM_ERROR;
+    *now_read = now;
     uint32_t jitter = cache->config.ttl_jitter_percent;
     if (jitter > 0) { /* up to jitter percent less, but not nothing */
         uint64_t random = sarki_mix((uint64_t)now ^ cache->secret.words[3] ^ salt) >> 44;
@@ -5492,6 +5550,7 @@ static sark_cache_status sarki_write_publish(sark_cache *cache, sarki_write *wri
     sark_cache_status status = SARK_CACHE_OK;
     for (;;) {
         sarki_shard_lock(shard);
+        sarki_prefetch_to_write(sarki_entry_of(cache, shard->fifo.tail)); /* joins the new one */
         sarki_present present = sarki_look_locked(cache, &write->query);
         status = sarki_mode_status(cache, write, &present);
         if (status == SARK_CACHE_OK && write->mode == SARKI_INCREMENT)
@@ -5552,12 +5611,15 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
     if (granules == 0) return SARK_CACHE_TOO_LARGE;
     sark_cache_status status = sarki_write_allowed(cache, write);
     if (status != SARK_CACHE_OK) return status;
-    uint64_t start = SARKI_NONE;
+    sarki_search search = {SARKI_FOR_ENTRIES, SARKI_NONE, write->now, NULL, 0, 0, 0, false};
     write->ref = 0;
     if (sarki_write_needs_victim(cache, write))
-        write->ref = sarki_evict_for_spare(cache, granules, &start, &write->frame);
+        write->ref = sarki_evict_for_spare(cache, granules, &search, &write->frame);
     bool has_place = write->ref != 0;
-    if (!write->ref) write->ref = sarki_room_take(cache, granules, &write->own, &write->frame);
+    if (!has_place) {
+        write->ref = sarki_room_take(cache, granules, &write->own, &write->frame);
+        search.now = -1; /* that may have taken long */
+    }
     if (!write->ref) return SARK_CACHE_BUSY;
     sarki_entry_fill(cache, write, header, value, value_bytes);
     if (write->mode == SARKI_APPEND && !sarki_append_copy(cache, write)) {
@@ -5565,7 +5627,7 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
         return SARK_CACHE_EXISTS;
     }
     if (!has_place && sarki_write_needs_victim(cache, write))
-        has_place = sarki_evict_since(cache, SARKI_FOR_ENTRIES, NULL, start, &write->frame);
+        has_place = sarki_search_victim(cache, &search, &write->frame);
     status = sarki_write_publish(cache, write, has_place);
     if (status != SARK_CACHE_OK) sarki_memory_give_back(cache, write->ref);
     return status;
@@ -5591,7 +5653,8 @@ static sark_cache_status sarki_write_call(sark_cache *cache, sarki_write *write,
     write->own.keep = replaces; /* gone, it could not be replaced any more */
     write->keeps_deadline = replaces && ttl_ms == 0;
     if (!write->keeps_deadline || write->has_initial)
-        status = sarki_deadline_of(cache, ttl_ms, write->query.hash, &write->deadline);
+        status = sarki_deadline_of(cache, ttl_ms, write->query.hash, &write->deadline,
+                                   &write->now);
     if (status == SARK_CACHE_OK) status = sarki_write_run(cache, write, value, value_bytes);
     sarki_frame_flush(cache, &write->frame);
     if (status < 0) return sarki_refuse(cache, status);
@@ -5823,8 +5886,8 @@ SARK_CACHE_API sark_cache_status sark_cache_touch(sark_cache *cache, const void 
     sark_cache_status status = sarki_key_status(cache, key, key_bytes);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
     sarki_query query = sarki_query_of(cache, key, key_bytes);
-    int64_t deadline = SARKI_NEVER;
-    status = sarki_deadline_of(cache, ttl_ms, query.hash, &deadline);
+    int64_t deadline = SARKI_NEVER, now = -1;
+    status = sarki_deadline_of(cache, ttl_ms, query.hash, &deadline, &now);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
     sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query.tag)];
     for (bool done = false; !done;) {
@@ -7201,7 +7264,7 @@ SARK_CACHE_API void sark_cache_fork_child(sark_cache *cache)
         sarki_stack_take(&shard->retired);
         sarki_retired_note(shard);
         sarki_stack_take(&shard->spares);
-        sarki_spares_publish(cache, shard);
+        sarki_spares_publish(cache, shard, 0);
     }
     sarki_fork_leases(&cache->leases);
     sarki_fork_reporters(cache);

@@ -46,13 +46,13 @@ TEST(no_spare_in_the_turn_of_another)
         CHECK(sark_cache_set(cache, &key, sizeof key, "value", 5, 0) == SARK_CACHE_OK);
     uint32_t granules = sarki_load32_relaxed(&cache->a_spare_granules[0]);
     sarki_frame frame = {{0, 0}};
-    uint64_t start = SARKI_NONE;
+    sarki_search search = {SARKI_FOR_ENTRIES, SARKI_NONE, -1, NULL, 0, 0, 0, false};
     REQUIRE(granules > 0);
     sarki_turn_set(cache, true);
-    CHECK(sarki_evict_for_spare(cache, granules, &start, &frame) == 0);
+    CHECK(sarki_evict_for_spare(cache, granules, &search, &frame) == 0);
     CHECK(sark_cache_size(cache) == 100);
     sarki_turn_set(cache, false);
-    uint32_t spare = sarki_evict_for_spare(cache, granules, &start, &frame);
+    uint32_t spare = sarki_evict_for_spare(cache, granules, &search, &frame);
     CHECK(spare != 0 && sark_cache_size(cache) == 99);
     sarki_memory_give_back(cache, spare);
     sarki_places_give_back(cache, 1);

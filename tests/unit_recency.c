@@ -504,6 +504,24 @@ TEST(lowest_bound_is_picked)
     FINISH(tested.cache);
 }
 
+/* A bound may be of a hit whose thread had a later counter: what is inserted then is above it. */
+TEST(inserts_stay_above_the_bound)
+{
+    insert_all(1, 2);
+    sarki_shard *shard = tested.cache->shards;
+    uint64_t ahead = sarki_stamp_now(&tested.cache->stamps) + SARKI_STAMP_SKEW / 2;
+    set_stamp(0, ahead);
+    set_stamp(1, ahead + SARKI_STAMP_STEP);
+    sarki_shard_lock(shard);
+    sarki_bound_publish(tested.cache, shard, ahead);
+    sarki_shard_unlock(shard);
+    insert(2);
+    CHECK(sarki_stamp_key(stamp_of(2)) > ahead);
+    CHECK(bounds_hold());
+    CHECK(evict() == 0);
+    FINISH(tested.cache);
+}
+
 /* Empty shards have no bound, inserted entries give one. */
 TEST(bounds_of_empty_shards)
 {
@@ -693,6 +711,7 @@ int main(int argc, char **argv)
     RUN(search_ends_though_all_are_touched);
     RUN(limits_end_a_round);
     RUN(lowest_bound_is_picked);
+    RUN(inserts_stay_above_the_bound);
     RUN(bounds_of_empty_shards);
     RUN(moves_in_one_hold);
     return test_summary();
