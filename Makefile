@@ -10,7 +10,7 @@
 #     T=8h              how long make soak takes
 #     ONLY=             the jobs of make soak; all unless given
 #     SECONDS=60        how long make fuzz runs each fuzzer
-#     TRACES=folder     where `make exact` finds the traces
+#     TRACES=folder     where `make exact` and `make bench-plots` find traces
 #     ARGS=             what make bench passes on, such as ARGS='--rounds 9 --threads 1'
 #     PACKAGES=         an empty list: do not look for Debian packages
 
@@ -95,8 +95,9 @@ bench: $(BUILD)/speed $(subjects:%=$(BUILD)/bench/%.built) ## speed beside rival
 	@mkdir -p $(BUILD)/bench
 	$(BUILD)/speed --csv $(BUILD)/bench/speed.csv $(ARGS)
 
-bench-plots: ## what make bench has measured, as PNG files in build/bench/plots
-	@bench/plots.sh $(BUILD)/bench/speed.csv $(BUILD)/bench/plots
+bench-plots: $(BUILD)/hit_ratios $(BUILD)/bench/caffeine.built ## what make bench has measured, and hits by capacity, as PNG files; TRACES=folder: of its traces
+	$(BUILD)/hit_ratios $(wildcard $(or $(TRACES),bench/traces)/*.txt.gz) >$(BUILD)/bench/hit_ratios.csv
+	@bench/plots.sh $(BUILD)/bench/speed.csv $(BUILD)/bench/hit_ratios.csv $(BUILD)/bench/plots
 
 bench-packages: ## install the rivals of make bench
 	@tests/packages.sh $(BENCH_PACKAGES)
@@ -108,14 +109,16 @@ $(BUILD)/01_hello: examples/01_hello.c sark_cache.h
 # Each program in bench/ is its own file and the parts that it uses.
 parts_of_replay   := $(addprefix bench/,trace.c trace_input.c replay_run.c sark_cache.c)
 parts_of_main_job := $(parts_of_replay) bench/metrics_print.c
+parts_of_hit_ratios := $(parts_of_replay) bench/plans.c bench/subject_link.c
 parts_of_speed    := $(addprefix bench/,plans.c subject_link.c trace.c trace_input.c)
 bench_flags       := $(STANDARD) $(WARNINGS) $(FLAGS_plain) -pthread
 
 $(BUILD)/replay: bench/replay.c $(parts_of_replay)
 $(BUILD)/main_job: bench/main_job.c $(parts_of_main_job)
 $(BUILD)/speed: bench/speed.c $(parts_of_speed)
+$(BUILD)/hit_ratios: bench/hit_ratios.c $(parts_of_hit_ratios)
 $(BUILD)/instructions: bench/instructions.c
-$(addprefix $(BUILD)/,replay main_job speed instructions): sark_cache.h $(wildcard bench/*.h) $(BUILD)/commit
+$(addprefix $(BUILD)/,replay main_job speed hit_ratios instructions): sark_cache.h $(wildcard bench/*.h) $(BUILD)/commit
 	@mkdir -p $(@D)
 	$(CC) $(bench_flags) -DBENCH_COMMIT='"$(shell cat $(BUILD)/commit)"' \
 	    -DBENCH_FLAGS='"$(bench_flags)"' -I. $(filter %.c,$^) $(zlib) -lm -o $@

@@ -71,7 +71,7 @@ public final class CaffeineSubject {
 
     private record Plan(String keys, List<String> sequences, int keyBytes, int valueBytes,
             long capacity, int fill, long ttlMillis, int warm, int calls, boolean readThrough,
-            boolean storm, boolean latency) {
+            boolean storm, boolean latency, boolean prompt) {
 
         static Plan parse(String line) {
             Words words = new Words(line);
@@ -79,7 +79,7 @@ public final class CaffeineSubject {
                     words.number("key_bytes"), words.number("value_bytes"),
                     words.number("capacity"), words.number("fill"), words.number("ttl_ms"),
                     words.number("warm"), words.number("calls"), words.flag("read_through"),
-                    words.flag("storm"), words.flag("latency"));
+                    words.flag("storm"), words.flag("latency"), words.flag("prompt"));
             if (plan.keyBytes < 16 || plan.valueBytes < 16) {
                 throw new IllegalArgumentException("keys or values are too short");
             }
@@ -264,6 +264,9 @@ public final class CaffeineSubject {
             Caffeine<Object, Object> builder = Caffeine.newBuilder().maximumSize(plan.capacity());
             if (plan.ttlMillis() > 0) {
                 builder.expireAfterWrite(plan.ttlMillis(), TimeUnit.MILLISECONDS);
+            }
+            if (plan.prompt()) {
+                builder.executor(Runnable::run);
             }
             return builder.build();
         }

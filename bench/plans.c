@@ -73,6 +73,13 @@ const plan plans[] = {
      .title = "latency of inserts at capacity, 1,000,000 entries, after as many hits at random",
      .kind = PLAN_BURST, FULL_OF(1000000), CALLS(1000000, 200000), .is_latency = true,
      .max_threads = 1, USUAL},
+    {.name = "beside-inserts",
+     .title = "latency of hits on 1,000 keys while others insert at capacity, 1,000,000 entries",
+     .kind = PLAN_BESIDE_INSERTS, FULL_OF(1000000), CALLS(1000000, 200000), .is_latency = true,
+     USUAL},
+    {.name = "beside-burst", .title = "the same, after a million hits at random",
+     .kind = PLAN_BESIDE_BURST, FULL_OF(1000000), CALLS(1000000, 200000), .is_latency = true,
+     USUAL},
     GROWTH("3", 1000),
     GROWTH("4", 10000),
     GROWTH("5", 100000),
@@ -108,9 +115,19 @@ uint32_t plan_length(const plan *of, uint32_t thread_count)
     return of->kind == PLAN_TRACE ? trace_lengths[thread_count][of - plans] : of->warm + of->calls;
 }
 
+/* The first of the new keys of a thread's calls: call c has key fresh_of + c. */
+static uint64_t fresh_of(const plan *of, uint32_t thread)
+{
+    uint64_t each = (uint64_t)of->warm + of->calls;
+    if (!plan_is_storm(of)) return of->fill + thread * each;
+    return of->fill + (uint64_t)(thread - 1) * of->calls - of->warm; /* none among the untimed */
+}
+
 /* Keys that a plan needs: those that are got, and those that are inserted. */
 static uint64_t keys_needed(const plan *of, uint32_t thread_count)
 {
+    if (plan_evicts(of) && plan_is_storm(of))
+        return of->fill + (uint64_t)(thread_count - 1) * of->calls;
     uint64_t filled = of->key_count > of->fill ? of->key_count : of->fill;
     bool has_new = of->kind == PLAN_INSERT || of->kind == PLAN_BURST;
     return filled + (has_new ? (uint64_t)thread_count * plan_length(of, thread_count) : 0);
@@ -197,12 +214,17 @@ static uint32_t zipf_draw(const zipf *law, uint64_t *random)
 static uint32_t draw(const plan *of, const zipf *law, uint32_t thread, uint32_t call,
                      uint64_t *random)
 {
-    uint64_t fresh = (uint64_t)of->fill + (uint64_t)thread * (of->warm + of->calls) + call;
+    enum { FEW = 1000 };
+    uint32_t fresh = (uint32_t)(fresh_of(of, thread) + call);
     switch (of->kind) {
-    case PLAN_INSERT: return (uint32_t)fresh | WORKLOAD_IS_SET;
+    case PLAN_INSERT: return fresh | WORKLOAD_IS_SET;
     case PLAN_BURST:
-        if (call >= of->warm) return (uint32_t)fresh | WORKLOAD_IS_SET;
+        if (call >= of->warm) return fresh | WORKLOAD_IS_SET;
         break;
+    case PLAN_BESIDE_INSERTS: case PLAN_BESIDE_BURST:
+        if (thread > 0 && call >= of->warm) return fresh | WORKLOAD_IS_SET;
+        if (thread > 0 && of->kind == PLAN_BESIDE_BURST) break;
+        return (uint32_t)(workload_random(random) % FEW);
     case PLAN_STORM:
         if (thread == 0) return zipf_draw(law, random);
         return (uint32_t)(workload_random(random) % of->key_count) | WORKLOAD_IS_SET;
@@ -268,15 +290,23 @@ bool plan_write_files(const plan *of, uint32_t thread_count, const char *folder)
     return *done;
 }
 
+bool plan_write_requests(const plan *of, const uint32_t *words, size_t count, const char *folder)
+{
+    char name[512];
+    (void)mkdir(folder, 0777);
+    sequence_name(name, sizeof name, folder, of, 1, 0);
+    return write_sequence(name, words, count) && write_keys(of, 1, folder);
+}
+
 void plan_print(FILE *to, const plan *of, uint32_t thread_count, const char *folder, uint32_t warm,
                 uint32_t calls)
 {
     char name[512];
     keys_name(name, sizeof name, folder, of);
     fprintf(to, "keys=%s key_bytes=%u value_bytes=%u capacity=%u fill=%u ttl_ms=%u warm=%u "
-            "calls=%u read_through=%d storm=%d latency=%d sequences=", name, of->key_bytes,
-            of->value_bytes, of->capacity, of->fill, of->ttl_ms, warm, calls,
-            of->is_read_through, of->kind == PLAN_STORM, of->is_latency);
+            "calls=%u read_through=%d storm=%d latency=%d prompt=%d sequences=", name,
+            of->key_bytes, of->value_bytes, of->capacity, of->fill, of->ttl_ms, warm, calls,
+            of->is_read_through, plan_is_storm(of), of->is_latency, of->is_prompt);
     for (uint32_t thread = 0; thread < thread_count; thread++) {
         sequence_name(name, sizeof name, folder, of, thread_count, thread);
         fprintf(to, "%s%s", thread > 0 ? "," : "", name);

@@ -17,6 +17,8 @@ typedef enum plan_kind {
     PLAN_INSERT,  /* sets of keys that never were there */
     PLAN_STORM,   /* the first thread as PLAN_ZIPF, the others set keys, each as likely */
     PLAN_BURST,   /* untimed gets, then timed sets of keys that never were there */
+    PLAN_BESIDE_INSERTS, /* the first thread gets of a few keys, the others set new ones */
+    PLAN_BESIDE_BURST,   /* the same, but first the others get of all keys, untimed */
     PLAN_TRACE    /* gets of a trace's keys, each thread every so-many-th of them */
 } plan_kind;
 
@@ -33,6 +35,7 @@ typedef struct plan {
     uint32_t max_threads; /* 0: any number */
     bool is_read_through;
     bool is_latency;      /* each call is timed by itself */
+    bool is_prompt;       /* what a cache puts off is done within the calls: its bound holds */
     bool needs_expiry;    /* makes sense only for subjects with TTLs */
     bool is_for_servers;  /* servers are measured too */
     bool is_extra;        /* only where it is asked for by name */
@@ -42,21 +45,33 @@ typedef struct plan {
 extern const plan plans[];
 extern const size_t plan_count;
 
+/* Whether only the first thread is timed, and the others go on as long as it does. */
+static inline bool plan_is_storm(const plan *of)
+{
+    return of->kind == PLAN_STORM || of->kind == PLAN_BESIDE_INSERTS ||
+           of->kind == PLAN_BESIDE_BURST;
+}
+
 static inline bool plan_has_sets(const plan *of)
 {
     return of->kind == PLAN_INSERT || of->kind == PLAN_BURST || of->kind == PLAN_MIXED ||
-           of->kind == PLAN_STORM || of->is_read_through;
+           plan_is_storm(of) || of->is_read_through;
 }
 
 /* Whether more keys are stored than the capacity is. */
 static inline bool plan_evicts(const plan *of)
 {
-    return of->kind == PLAN_INSERT || of->kind == PLAN_BURST || of->is_read_through;
+    return of->kind == PLAN_INSERT || of->kind == PLAN_BURST || of->is_read_through ||
+           (plan_is_storm(of) && of->kind != PLAN_STORM);
 }
 
 /* Writes the files that a plan needs with so many threads into a folder, unless they were written
    before by this process. Returns false after saying on stderr what is wrong. */
 bool plan_write_files(const plan *of, uint32_t thread_count, const char *folder);
+
+/* Writes the files of a plan that is none of the table, for one thread: these requests, whose keys
+   are below its key_count. Returns false after saying on stderr what is wrong. */
+bool plan_write_requests(const plan *of, const uint32_t *words, size_t count, const char *folder);
 
 /* The calls that each thread can make in all: warm and timed ones. After plan_write_files. */
 uint32_t plan_length(const plan *of, uint32_t thread_count);

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Draws what make bench has measured as PNG files: throughput by threads of each workload, latency
-# percentiles, bytes an entry.
+# Draws what was measured as PNG files: throughput by threads of each workload, latency
+# percentiles, bytes an entry; hits by capacity of each trace.
 #
-# usage: bench/plots.sh SPEED.CSV FOLDER
+# usage: bench/plots.sh SPEED.CSV HIT_RATIOS.CSV FOLDER
 
-csv=${1:?usage: plots.sh SPEED.CSV FOLDER} folder=${2:?usage: plots.sh SPEED.CSV FOLDER}
+[ $# -eq 3 ] || { echo "usage: $0 SPEED.CSV HIT_RATIOS.CSV FOLDER" >&2; exit 2; }
+csv=$1 ratios=$2 folder=$3
 command -v gnuplot >/dev/null || { echo "not run: plots (needs Debian's gnuplot-nox)"; exit 77; }
 [ -s "$csv" ] || { echo "there is no $csv: run make bench first"; exit 1; }
 mkdir -p "$folder"
@@ -80,6 +81,23 @@ plot_memory() {
         plot '$scratch/memory' using 0:2:xtic(1) with boxes"
 }
 
+# Hits in percent by capacity, one line a policy.
+plot_hits() {
+    local trace=$1 policy curves=''
+    for policy in sark_cache S3FIFO caffeine OPT; do
+        awk -F , -v trace="$trace" -v policy="$policy" \
+            '$1 == trace && $3 == policy { print $2, 100 * $5 / $4 }' "$ratios" \
+            >"$scratch/$trace.$policy"
+        [ -s "$scratch/$trace.$policy" ] &&
+            curves+="'$scratch/$trace.$policy' with linespoints title '$policy', "
+    done
+    draw "$folder/hits-$trace.png" "set title '$trace'; set xlabel 'entries'; set logscale x;
+        set ylabel 'hits, percent'; plot ${curves%, }"
+}
+
+for trace in $(awk -F , 'NR > 1 && !seen[$1]++ { print $1 }' "$ratios"); do
+    plot_hits "$trace"
+done
 for workload in $(workloads 0); do plot_throughput "$workload"; done
 for workload in $(workloads 1); do plot_latency "$workload"; done
 plot_memory

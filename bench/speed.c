@@ -75,7 +75,7 @@ static bool is_server(const subject_link *subject)
 static bool suits(const subject_link *subject, const plan *what, uint32_t thread_count)
 {
     if (what->max_threads > 0 && thread_count > what->max_threads) return false;
-    if (what->kind == PLAN_STORM && thread_count < 2) return false;
+    if (plan_is_storm(what) && thread_count < 2) return false;
     if (plan_evicts(what) && !subject->evicts) return false;
     if (what->needs_expiry && !subject->expires) return false;
     return what->is_for_servers || !is_server(subject);
@@ -90,7 +90,8 @@ static void try_out(const plan *what, uint32_t thread_count, subject_link *subje
     answer pilot;
     into->warm = what->kind == PLAN_TRACE ? 0 : what->warm;
     into->calls = length - into->warm;
-    uint32_t pilot_warm = what->kind == PLAN_BURST ? into->warm : 0;
+    bool keeps_warm = what->kind == PLAN_BURST || (plan_is_storm(what) && plan_evicts(what));
+    uint32_t pilot_warm = keeps_warm ? into->warm : 0;
     if (!subject_run(subject, what, thread_count, MATERIAL, pilot_warm, PILOT_CALLS, &pilot))
         return;
     into->is_measured = true;
@@ -103,7 +104,7 @@ static void try_out(const plan *what, uint32_t thread_count, subject_link *subje
     } else if (pilot.wall_ns > longest_ns) {
         into->calls = (uint32_t)((double)into->calls * longest_ns / pilot.wall_ns) + 1;
     }
-    if (what->kind != PLAN_BURST && into->calls < length - into->warm)
+    if (!keeps_warm && into->calls < length - into->warm)
         into->warm = (uint32_t)((uint64_t)into->warm * into->calls / length);
 }
 
@@ -171,6 +172,7 @@ static double hit_percent(const answer *of)
     return of->hits + of->misses > 0 ? 100 * of->hits / (of->hits + of->misses) : 0;
 }
 static double memory_bytes(const answer *of) { return of->memory_bytes; }
+static double get_p99(const answer *of) { return of->get_ns[1]; }
 static double get_p999(const answer *of) { return of->get_ns[2]; }
 static double set_p999(const answer *of) { return of->set_ns[2]; }
 static double set_p99(const answer *of) { return of->set_ns[1]; }
@@ -344,6 +346,7 @@ static const struct figure {
     {"hit-zipf", 1, ns_per_call, NULL, 1, "memcached-unix", 1 / 200.0},
     {"hit-zipf", 1, ns_per_call, NULL, 1, "memcached-unix-64", 1 / 10.0},
     {"latency-storm", 2, get_p999, "latency-hit", 1, "sark_cache", 2.0},
+    {"beside-burst", 2, get_p99, "beside-inserts", 2, "sark_cache", 1.2},
 };
 
 /* What is to be reached in itself, in ns. */

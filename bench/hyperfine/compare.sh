@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares whole runs of subjects with hyperfine: each is started, creates and fills its cache,
 # makes the calls of one workload (bench/plans.c), and ends. What comes of it is kept as
-# build/bench/hyperfine/NAME.md and NAME.json.
+# build/bench/hyperfine/NAME.md, NAME.json and NAME.csv.
 #
 # usage: bench/hyperfine/compare.sh NAME WORKLOAD THREADS SUBJECT...
 #
@@ -29,4 +29,5 @@ for subject in "$@"; do
 done
 [ ${#commands[@]} -gt 0 ] || exit 77
 hyperfine --warmup 1 --runs "${RUNS:-10}" \
-    --export-json "$folder/$name.json" --export-markdown "$folder/$name.md" "${commands[@]}"
+    --export-json "$folder/$name.json" --export-markdown "$folder/$name.md" \
+    --export-csv "$folder/$name.csv" "${commands[@]}"
