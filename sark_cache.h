@@ -1798,14 +1798,13 @@ static inline void sarki_entry_prefetch(const char *region, uint32_t ref)
     sarki_prefetch(line + 192);
 }
 
-/* The same to write there. */
-static inline void sarki_entry_prefetch_to_write(const char *region, uint32_t ref)
+/* The lines of a block of so many granules, but for what is above 256 bytes, to write there. */
+static inline void sarki_entry_prefetch_to_write(const char *region, uint32_t ref,
+                                                 uint32_t granules)
 {
     const char *line = region + (size_t)ref * SARKI_GRANULE;
-    sarki_prefetch_to_write(line);
-    sarki_prefetch_to_write(line + 64);
-    sarki_prefetch_to_write(line + 128);
-    sarki_prefetch_to_write(line + 192);
+    size_t bytes = (size_t)sarki_min32(granules, 256 / SARKI_GRANULE) * SARKI_GRANULE;
+    for (size_t at = 0; at < bytes; at += 64) sarki_prefetch_to_write(line + at);
 }
 
 /* Bytes before the key: without an expiry part, with one, and with the last touch in it. */
@@ -3080,7 +3079,8 @@ typedef enum sarki_mode {
 typedef struct sarki_shard {
     SARKI_SET_APART sarki_mutex mutex;
     sarki_a32 a_held;    /* a hint for those who want the lock */
-    uint32_t hold_moves; /* moves in this hold of the lock */
+    uint16_t hold_moves; /* moves in this hold of the lock */
+    bool bound_is_ahead; /* of a_last_stamp, maybe: what is inserted next may be below the bound */
     sarki_list fifo;     /* untouched since insert, in that order, or not yet looked at */
     sarki_a64 a_evicted_for_entries;
 
@@ -3246,7 +3246,7 @@ struct sark_cache {
     sarki_shard *shards;
     sarki_a64 *a_oldest;         /* of each shard: no stamp is below; SARKI_NONE: empty */
     sarki_a64 *a_next_deadlines; /* of each shard: a bound of its wheel; SARKI_NONE: none */
-    sarki_a32 *a_spare_granules; /* of each shard: size of its next spare block; 0: none */
+    sarki_a32 *a_spare_granules; /* of each shard: of its next spare block, a hint; 0: none */
     uint32_t resting_limit;    /* granules that may wait in a shard as retired, and as spares */
     uint32_t shard_count;
     uint32_t max_entries;
@@ -3548,19 +3548,21 @@ static void sarki_spares_publish(sark_cache *cache, sarki_shard *shard, uint32_t
 {
     uint32_t top = shard->spares.top;
     sarki_a32 *a_granules = &cache->a_spare_granules[shard - cache->shards];
-    if (top) sarki_entry_prefetch_to_write(cache->region, top);
+    if (top) sarki_entry_prefetch_to_write(cache->region, top, granules);
     else granules = 0;
     if (sarki_load32_relaxed(a_granules) != granules) /* order: R1 a hint, R4 the shard's lock */
         sarki_store32_relaxed(a_granules, granules);  /* order: R1 */
 }
 
-/* Whether a shard's next spare block has a size. */
+/* Whether a shard's next spare block has a size. Where it has another, that is told. */
 SARKI_REQUIRES(shard)
-static bool sarki_spare_fits_locked(const sark_cache *cache, const sarki_shard *shard,
-                                    uint32_t granules)
+static bool sarki_spare_fits_locked(sark_cache *cache, sarki_shard *shard, uint32_t granules)
 {
     uint32_t top = shard->spares.top;
-    return top && sarki_entry_size(sarki_entry_of(cache, top)) == granules;
+    if (!top) return false;
+    uint32_t size = sarki_entry_size(sarki_entry_of(cache, top));
+    if (size != granules) sarki_spares_publish(cache, shard, size);
+    return size == granules;
 }
 
 SARKI_REQUIRES(shard)
@@ -3929,23 +3931,26 @@ static inline void sarki_payload_locked(sarki_shard *shard, const sarki_entry *e
     sarki_count_locked(&shard->a_payload_bytes, in ? bytes : 0 - bytes);
 }
 
-/* Publishes a lower bound of a shard's stamps. Those that the shard gives later are above it, so
-   that no insert has to look at what is published, which another thread may just have written. */
+/* Publishes a lower bound of a shard's stamps, and notes whether the next insert has to look at it:
+   mostly not, which spares it a line that another thread may just have written. */
 SARKI_REQUIRES(shard)
 static inline void sarki_bound_publish(sark_cache *cache, sarki_shard *shard, uint64_t bound)
 {
-    /* order: R4 the shard's lock */
-    if (bound != SARKI_NONE && bound > sarki_load64_relaxed(&shard->a_last_stamp))
-        sarki_store64_relaxed(&shard->a_last_stamp, bound); /* order: R4 */
+    shard->bound_is_ahead = bound > sarki_load64_relaxed(&shard->a_last_stamp); /* order: R4 */
     /* order: R4 the shard's lock; elsewhere a lower bound */
     sarki_store64_relaxed(sarki_oldest_of(cache, shard), bound);
 }
 
-/* Whether a shard has no entries. */
+/* A stamp has joined a shard: lowers the bound where it is above. All that come later are above
+   this one. */
 SARKI_REQUIRES(shard)
-static inline bool sarki_shard_is_empty(const sarki_shard *shard)
+static inline void sarki_bound_lower(sark_cache *cache, sarki_shard *shard, uint64_t stamp)
 {
-    return !shard->fifo.head && sarki_wheel_bound(&shard->recency) == SARKI_NONE;
+    sarki_a64 *a_oldest = sarki_oldest_of(cache, shard);
+    if (!shard->bound_is_ahead) return;
+    shard->bound_is_ahead = false;
+    if (sarki_load64_relaxed(a_oldest) > stamp) /* order: R4 the shard's lock */
+        sarki_store64_seq_cst(a_oldest, stamp); /* order: E8 needed on x86 too */
 }
 
 /* Joins an entry to its shard, before it is published. */
@@ -3956,7 +3961,6 @@ static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint3
     sarki_entry *entry = sarki_entry_of(cache, ref);
     uint64_t now = sarki_stamp_mended(&cache->stamps, &shard->a_last_stamp);
     uint64_t stamp = sarki_stamp_next(now, &shard->a_last_stamp);
-    bool is_first = sarki_shard_is_empty(shard);
     sarki_init64(&entry->a_stamp, stamp | SARKI_PLACED);
     entry->version_low = (uint32_t)++shard->last_version;
     entry->version_high = (uint16_t)(shard->last_version >> 32);
@@ -3964,8 +3968,7 @@ static void sarki_shard_link_locked(sark_cache *cache, sarki_shard *shard, uint3
     entry->recency.place = SARKI_IN_FIFO;
     shard->generation++;
     sarki_payload_locked(shard, entry, true);
-    if (is_first) /* order: E8 needed on x86 too */
-        sarki_store64_seq_cst(sarki_oldest_of(cache, shard), stamp);
+    sarki_bound_lower(cache, shard, stamp);
     sarki_expiry_link_locked(cache, shard, ref, deadline);
 }
 
@@ -3977,8 +3980,8 @@ static void sarki_recency_unlink_locked(sark_cache *cache, sarki_shard *shard, u
         sarki_list_remove(cache->recency_links, &shard->fifo, ref);
     else
         sarki_wheel_remove(&shard->recency, ref);
-    if (sarki_shard_is_empty(shard)) /* order: R4, then E8 */
-        sarki_store64_relaxed(sarki_oldest_of(cache, shard), SARKI_NONE);
+    if (!shard->fifo.head && sarki_wheel_bound(&shard->recency) == SARKI_NONE)
+        sarki_bound_publish(cache, shard, SARKI_NONE); /* order: R4, then E8 */
 }
 
 /* What else an entry's departure takes: the order of expiry, and what is counted. */
@@ -4032,12 +4035,18 @@ static void sarki_remove_locked(sark_cache *cache, sarki_shard *shard, sarki_spo
     sarki_remove_unlinked_locked(cache, shard, spot, ref, cause, frame);
 }
 
+/* Asks for the header of an entry that will have another neighbour; 0: there is none. */
+static inline void sarki_neighbour_prefetch(const sark_cache *cache, uint32_t ref)
+{
+    if (ref) sarki_prefetch_to_write(sarki_entry_of(cache, ref));
+}
+
 /* Asks for all that the departure of a shard's oldest entry writes, and for the one behind it. The
    lines may have been written elsewhere, and it takes long to fetch one after the other. */
 static void sarki_victim_prefetch(const sark_cache *cache, const sarki_shard *shard, uint32_t ref)
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
-    sarki_prefetch_to_write(sarki_entry_of(cache, entry->recency.next));
+    sarki_neighbour_prefetch(cache, entry->recency.next);
     sarki_index_prefetch_to_write(&cache->index, sarki_entry_hash(entry));
     if (sarki_entry_deadline(entry) != SARKI_NEVER)
         sarki_prefetch_to_write(
@@ -4270,7 +4279,8 @@ static bool sarki_search_round_locked(sark_cache *cache, const sarki_pick *pick,
                                       sarki_search *search, sarki_frame *frame)
 {
     sarki_shard *shard = pick->shard;
-    if (search->granules) sarki_entry_prefetch_to_write(cache->region, shard->spares.top);
+    if (shard->spares.top) /* nothing without a search for one */
+        sarki_entry_prefetch_to_write(cache->region, shard->spares.top, search->granules);
     /* order: R4 the shard's lock */
     uint64_t bound = sarki_load64_relaxed(sarki_oldest_of(cache, shard));
     uint32_t ref = sarki_recency_oldest_locked(cache, shard, pick->limit, search->start, &bound);
@@ -4317,8 +4327,9 @@ static bool sarki_evict(sark_cache *cache, sarki_purpose purpose, const sarki_qu
     return sarki_search_victim(cache, &search, frame);
 }
 
-/* Whether some shard has a spare block of this size. Only the victim's shard will be asked for it;
-   which one that is must not follow from bounds, or the same calls would not repeat. */
+/* Whether some shard has a spare block of this size, most likely. Only the victim's shard will be
+   asked for it; which one that is must not follow from bounds, or the same calls would not
+   repeat. */
 static bool sarki_spare_is_near(const sark_cache *cache, uint32_t granules)
 {
     for (uint32_t i = 0; i < cache->shard_count; i++) /* order: R1 a hint */
@@ -5550,7 +5561,7 @@ static sark_cache_status sarki_write_publish(sark_cache *cache, sarki_write *wri
     sark_cache_status status = SARK_CACHE_OK;
     for (;;) {
         sarki_shard_lock(shard);
-        sarki_prefetch_to_write(sarki_entry_of(cache, shard->fifo.tail)); /* joins the new one */
+        sarki_neighbour_prefetch(cache, shard->fifo.tail);
         sarki_present present = sarki_look_locked(cache, &write->query);
         status = sarki_mode_status(cache, write, &present);
         if (status == SARK_CACHE_OK && write->mode == SARKI_INCREMENT)
@@ -5611,7 +5622,8 @@ static sark_cache_status sarki_write_run(sark_cache *cache, sarki_write *write, 
     if (granules == 0) return SARK_CACHE_TOO_LARGE;
     sark_cache_status status = sarki_write_allowed(cache, write);
     if (status != SARK_CACHE_OK) return status;
-    sarki_search search = {SARKI_FOR_ENTRIES, SARKI_NONE, write->now, NULL, 0, 0, 0, false};
+    int64_t now = write->mode == SARKI_SET ? write->now : -1; /* else it may have waited since */
+    sarki_search search = {SARKI_FOR_ENTRIES, SARKI_NONE, now, NULL, 0, 0, 0, false};
     write->ref = 0;
     if (sarki_write_needs_victim(cache, write))
         write->ref = sarki_evict_for_spare(cache, granules, &search, &write->frame);
@@ -6833,6 +6845,7 @@ static void sarki_shard_create(sark_cache *cache, const sarki_layout *layout, ui
                        layout->wheel_bits);
     sarki_wheel_create(&shard->expiry, cache->expiry_links, at + recency, sizeof(sarki_slot_list),
                        layout->wheel_bits);
+    shard->bound_is_ahead = true; /* NONE is */
     sarki_store64_relaxed(sarki_oldest_of(cache, shard), SARKI_NONE);        /* order: R5 */
     sarki_store64_relaxed(sarki_next_deadline_of(cache, shard), SARKI_NONE); /* order: R5 */
 }

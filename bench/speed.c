@@ -379,6 +379,31 @@ static bool print_figure(double is, double most, const char *unit)
     return is <= most;
 }
 
+/* sark_cache's time over another's, with 10^power entries; 0: not measured. */
+static double growth_ratio(const job *all, const char *kind, int power, const char *other)
+{
+    char name[64];
+    snprintf(name, sizeof name, "growth-%s-%d", kind, power);
+    const cell *from = find_cell(all, name, 1, "sark_cache"), *to = find_cell(all, name, 1, other);
+    return from == NULL || to == NULL ? 0 : ratio_of(from, ns_per_call, to, ns_per_call);
+}
+
+/* Prints how a ratio grows with the entries. Returns how many times it did. */
+static int print_growth(const job *all, const char *kind, const char *other)
+{
+    double least = growth_ratio(all, kind, 3, other);
+    int missed = 0;
+    for (int power = 4; power <= 7 && least > 0; power++) {
+        double ratio = growth_ratio(all, kind, power, other);
+        char text[128];
+        if (ratio == 0) continue;
+        snprintf(text, sizeof text, "growth-%s-%d to %s, over that at 10^3", kind, power, other);
+        printf("%-62s", text);
+        missed += !print_figure(ratio / least, 1, " x");
+    }
+    return missed;
+}
+
 /* Returns how many were missed. */
 static int print_figures(const job *all)
 {
@@ -403,6 +428,8 @@ static int print_figures(const job *all)
         printf("%-14s %-47s", limits[i].plan, limits[i].name);
         missed += !print_figure(median_of(from, limits[i].what), limits[i].most, " ns");
     }
+    missed += print_growth(all, "hit", "floor");
+    missed += print_growth(all, "insert", "mutex-own");
     return missed;
 }
 

@@ -59,6 +59,23 @@ TEST(no_spare_in_the_turn_of_another)
     FINISH(cache);
 }
 
+/* Which size the next spare has is a guess: a search that finds another one corrects it. */
+TEST(a_wrong_guess_is_corrected)
+{
+    create(100, false);
+    for (uint32_t key = 0; key < 100 + SARKI_RETIRE_BATCH; key++)
+        CHECK(sark_cache_set(cache, &key, sizeof key, "value", 5, 0) == SARK_CACHE_OK);
+    sarki_a32 *a_guess = &cache->a_spare_granules[0];
+    uint32_t granules = sarki_load32_relaxed(a_guess);
+    sarki_search search = {SARKI_FOR_ENTRIES, SARKI_NONE, -1, NULL, 0, 0, 0, false};
+    sarki_frame frame = {{0, 0}};
+    REQUIRE(granules > 0);
+    sarki_store32_relaxed(a_guess, granules + 1);
+    CHECK(sarki_evict_for_spare(cache, granules + 1, &search, &frame) == 0);
+    CHECK(sark_cache_size(cache) == 100 && sarki_load32_relaxed(a_guess) == granules);
+    FINISH(cache);
+}
+
 /* A search turns to another shard where the bound has risen meanwhile, but not for ever. */
 TEST(a_search_that_missed_often_waits)
 {
@@ -502,6 +519,7 @@ TEST(turns_and_waits_are_over_in_a_child)
 int main(void)
 {
     RUN(no_spare_in_the_turn_of_another);
+    RUN(a_wrong_guess_is_corrected);
     RUN(a_search_that_missed_often_waits);
     RUN(a_deadline_below_the_floor);
     RUN(a_floor_before_the_coarse_clock);
