@@ -4035,8 +4035,8 @@ static void sarki_remove_locked(sark_cache *cache, sarki_shard *shard, sarki_spo
     sarki_remove_unlinked_locked(cache, shard, spot, ref, cause, frame);
 }
 
-/* Asks for the header of an entry that will have another neighbour; 0: there is none. */
-static inline void sarki_neighbour_prefetch(const sark_cache *cache, uint32_t ref)
+/* Asks for the header of an entry that will be written; 0: there is none. */
+static inline void sarki_header_prefetch(const sark_cache *cache, uint32_t ref)
 {
     if (ref) sarki_prefetch_to_write(sarki_entry_of(cache, ref));
 }
@@ -4046,7 +4046,7 @@ static inline void sarki_neighbour_prefetch(const sark_cache *cache, uint32_t re
 static void sarki_victim_prefetch(const sark_cache *cache, const sarki_shard *shard, uint32_t ref)
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
-    sarki_neighbour_prefetch(cache, entry->recency.next);
+    sarki_header_prefetch(cache, entry->recency.next);
     sarki_index_prefetch_to_write(&cache->index, sarki_entry_hash(entry));
     if (sarki_entry_deadline(entry) != SARKI_NEVER)
         sarki_prefetch_to_write(
@@ -4251,6 +4251,7 @@ static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_sea
     sarki_count_locked(search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
                                                             : &shard->a_evicted_for_bytes, 1);
     if (shard->fifo.head) sarki_victim_prefetch(cache, shard, shard->fifo.head);
+    sarki_header_prefetch(cache, sarki_wheel_any(&shard->recency));
 }
 
 /* Locks the shard with the lowest bound. False, and one more missed: the bound has risen meanwhile,
@@ -5561,7 +5562,7 @@ static sark_cache_status sarki_write_publish(sark_cache *cache, sarki_write *wri
     sark_cache_status status = SARK_CACHE_OK;
     for (;;) {
         sarki_shard_lock(shard);
-        sarki_neighbour_prefetch(cache, shard->fifo.tail);
+        sarki_header_prefetch(cache, shard->fifo.tail);
         sarki_present present = sarki_look_locked(cache, &write->query);
         status = sarki_mode_status(cache, write, &present);
         if (status == SARK_CACHE_OK && write->mode == SARKI_INCREMENT)
