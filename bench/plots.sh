@@ -32,8 +32,10 @@ medians() {
 }
 
 workloads() {
-    awk -F , -v is_latency="$1" 'NR > 1 && (/^[0-9]+,(latency|burst)/ ? 1 : 0) == is_latency &&
-        !seen[$2]++ { print $2 }' "$csv"
+    awk -F , -v is_latency="$1" '
+        NR > 1 && (/^[0-9]+,(latency|burst|beside)/ ? 1 : 0) == is_latency && !seen[$2]++ {
+            print $2
+        }' "$csv"
 }
 
 subjects_of() {
@@ -45,16 +47,24 @@ draw() {
         set key outside right; $2"
 }
 
+# A line of a plot: curve FILE TITLE
+curve() {
+    local style=''
+    [ "$2" != sark_cache ] || style="linewidth 3 linecolor 'black'"
+    echo "'$scratch/$1' with linespoints $style title '$2', "
+}
+
 # Millions of calls a second of all threads, one line a subject.
 plot_throughput() {
     local workload=$1 subject curves=''
     for subject in $(subjects_of "$workload"); do
         medians "\$2 == \"$workload\" && \$4 == \"$subject\"" '$3' '$3 * $5 / $6 * 1000' \
             >"$scratch/$workload.$subject"
-        curves+="'$scratch/$workload.$subject' with linespoints title '$subject', "
+        curves+=$(curve "$workload.$subject" "$subject")
     done
     draw "$folder/throughput-$workload.png" "set title '$workload'; set xlabel 'threads';
         set ylabel 'millions of calls a second, all threads'; set logscale y; set xtics 1;
+        set xrange [0.5:*];
         plot ${curves%, }"
 }
 
@@ -66,7 +76,7 @@ plot_latency() {
         for i in 0 1 2 3; do
             medians "\$2 == \"$workload\" && \$4 == \"$subject\"" "$i" "\$$((first + i))"
         done >"$scratch/$workload.$subject"
-        curves+="'$scratch/$workload.$subject' with linespoints title '$subject', "
+        curves+=$(curve "$workload.$subject" "$subject")
     done
     draw "$folder/$workload.png" "set title '$workload'; set ylabel 'ns'; set logscale y;
         set xtics ('p50' 0, 'p99' 1, 'p99.9' 2, 'largest' 3); plot ${curves%, }"
@@ -89,7 +99,7 @@ plot_hits() {
             '$1 == trace && $3 == policy { print $2, 100 * $5 / $4 }' "$ratios" \
             >"$scratch/$trace.$policy"
         [ -s "$scratch/$trace.$policy" ] &&
-            curves+="'$scratch/$trace.$policy' with linespoints title '$policy', "
+            curves+=$(curve "$trace.$policy" "$policy")
     done
     draw "$folder/hits-$trace.png" "set title '$trace'; set xlabel 'entries'; set logscale x;
         set ylabel 'hits, percent'; plot ${curves%, }"
