@@ -96,7 +96,7 @@ bench: $(BUILD)/speed $(subjects:%=$(BUILD)/bench/%.built) ## speed beside rival
 	$(BUILD)/speed --csv $(BUILD)/bench/speed.csv $(ARGS)
 
 bench-plots: $(BUILD)/hit_ratios $(BUILD)/bench/caffeine.built ## what make bench has measured, and hits by capacity, as PNG files; TRACES=folder: of its traces
-	$(BUILD)/hit_ratios $(wildcard $(or $(TRACES),bench/traces)/*.txt.gz) >$(BUILD)/bench/hit_ratios.csv
+	$(BUILD)/hit_ratios --caffeine $(wildcard $(or $(TRACES),bench/traces)/*.txt.gz) >$(BUILD)/bench/hit_ratios.csv
 	@bench/plots.sh $(BUILD)/bench/speed.csv $(BUILD)/bench/hit_ratios.csv $(BUILD)/bench/plots
 
 bench-packages: ## install the rivals of make bench

@@ -3052,7 +3052,8 @@ static sarki_found sarki_find_once(const sarki_index *index, const char *region,
    deadline in the expiry wheel. S2 no entry's stamp is below the shard's published bound (but for
    one that a stopped reader set back), no deadline below its published next deadline (but for one
    that was late, which counts as the wheel's floor). S3 never two shard locks at once (but before a
-   fork, see >>fork).
+   fork, see >>fork). S4 unless bound_is_ahead, the published bound is at most a_last_stamp, and so
+   below all stamps that the shard will give.
 
    Access. Everything by the lock, but the published bounds and the counters, which anybody reads.
 
@@ -3542,8 +3543,8 @@ static inline bool sarki_retired_are_many(const sark_cache *cache, const sarki_s
            granules - shard->still_read_granules > cache->resting_limit;
 }
 
-/* Tells of which size the spare is that comes next, most likely: that of the last one that came or
-   went. It is not looked at, as it may have been written elsewhere, but its lines are asked for. */
+/* Tells of which size the next spare is, and asks for its lines. It is a guess mostly, the size of
+   the one that came or went last: to look at it may mean to fetch it from another processor. */
 static void sarki_spares_publish(sark_cache *cache, sarki_shard *shard, uint32_t granules)
 {
     uint32_t top = shard->spares.top;
@@ -3941,8 +3942,7 @@ static inline void sarki_bound_publish(sark_cache *cache, sarki_shard *shard, ui
     sarki_store64_relaxed(sarki_oldest_of(cache, shard), bound);
 }
 
-/* A stamp has joined a shard: lowers the bound where it is above. All that come later are above
-   this one. */
+/* A stamp has joined a shard: lowers the bound where it is above (S4). */
 SARKI_REQUIRES(shard)
 static inline void sarki_bound_lower(sark_cache *cache, sarki_shard *shard, uint64_t stamp)
 {
@@ -4062,7 +4062,8 @@ static void sarki_places_give_back(sark_cache *cache, uint32_t places)
 
 /* ---- >>evict ---------------------------------------------------------------------------------
 
-   Purpose. The victim of the whole cache: an expired entry if there is one, else the oldest.
+   Purpose. The victim of the whole cache: an expired entry if there is one, by the time that the
+   call has read, else the oldest.
 
    Each shard publishes a lower bound of its stamps. The search locks the shard with the lowest,
    refines it until its oldest entry is known and not above the bounds of the others, or goes on

@@ -1,7 +1,7 @@
 /* Hits by capacity on access traces: of sark_cache, of S3-FIFO and of the optimum, and of Caffeine
-   where its program was built.
+   where it is asked for and its program was built.
 
-   build/hit_ratios TRACE...
+   build/hit_ratios [--caffeine] TRACE...
 
    Each request looks a key up, and stores it where it is missing; TTLs of the traces are not used.
    Capacities are shares of the distinct keys. Prints a table of the form of
@@ -132,17 +132,18 @@ static bool run_all(subject_link *caffeine, const work *of)
 
 int main(int argc, char **argv)
 {
-    subject_link caffeine;
+    subject_link caffeine = {.name = NULL};
     char why[256];
     int status = REPLAY_OK;
-    if (argc < 2) {
-        fputs("usage: hit_ratios TRACE...\n", stderr);
+    bool has_caffeine = argc > 1 && strcmp(argv[1], "--caffeine") == 0;
+    if (argc < 2 + has_caffeine) {
+        fputs("usage: hit_ratios [--caffeine] TRACE...\n", stderr);
         return REPLAY_BAD_INPUT;
     }
-    if (!subject_start(&caffeine, FOLDER, "caffeine", why, sizeof why))
+    if (has_caffeine && !subject_start(&caffeine, FOLDER, "caffeine", why, sizeof why))
         fprintf(stderr, "not run: caffeine (%s)\n", why);
     printf("trace,capacity,policy,requests,hits,fnv1a64\n");
-    for (int i = 1; i < argc && status == REPLAY_OK; i++) {
+    for (int i = 1 + has_caffeine; i < argc && status == REPLAY_OK; i++) {
         work of = {.keys = NULL};
         if (!read_work(&of, argv[i])) status = REPLAY_BAD_INPUT;
         else if (!run_all(&caffeine, &of)) status = REPLAY_FAILED;

@@ -119,14 +119,14 @@ uint32_t plan_length(const plan *of, uint32_t thread_count)
 static uint64_t fresh_of(const plan *of, uint32_t thread)
 {
     uint64_t each = (uint64_t)of->warm + of->calls;
-    if (!plan_is_storm(of)) return of->fill + thread * each;
+    if (!plan_is_beside(of)) return of->fill + thread * each;
     return of->fill + (uint64_t)(thread - 1) * of->calls - of->warm; /* none among the untimed */
 }
 
 /* Keys that a plan needs: those that are got, and those that are inserted. */
 static uint64_t keys_needed(const plan *of, uint32_t thread_count)
 {
-    if (plan_evicts(of) && plan_is_storm(of))
+    if (plan_is_beside(of))
         return of->fill + (uint64_t)(thread_count - 1) * of->calls;
     uint64_t filled = of->key_count > of->fill ? of->key_count : of->fill;
     bool has_new = of->kind == PLAN_INSERT || of->kind == PLAN_BURST;

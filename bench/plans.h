@@ -45,11 +45,15 @@ typedef struct plan {
 extern const plan plans[];
 extern const size_t plan_count;
 
+static inline bool plan_is_beside(const plan *of)
+{
+    return of->kind == PLAN_BESIDE_INSERTS || of->kind == PLAN_BESIDE_BURST;
+}
+
 /* Whether only the first thread is timed, and the others go on as long as it does. */
 static inline bool plan_is_storm(const plan *of)
 {
-    return of->kind == PLAN_STORM || of->kind == PLAN_BESIDE_INSERTS ||
-           of->kind == PLAN_BESIDE_BURST;
+    return of->kind == PLAN_STORM || plan_is_beside(of);
 }
 
 static inline bool plan_has_sets(const plan *of)
@@ -62,7 +66,7 @@ static inline bool plan_has_sets(const plan *of)
 static inline bool plan_evicts(const plan *of)
 {
     return of->kind == PLAN_INSERT || of->kind == PLAN_BURST || of->is_read_through ||
-           (plan_is_storm(of) && of->kind != PLAN_STORM);
+           plan_is_beside(of);
 }
 
 /* Writes the files that a plan needs with so many threads into a folder, unless they were written

@@ -21,12 +21,11 @@
 
 /* ---- S3-FIFO -------------------------------------------------------------------------------- */
 
-/* Keys in the order in which they came; those that left elsewhere stay as numbers that no longer
-   count, until they are met. */
+/* Keys in the order in which they came. */
 typedef struct fifo {
     uint32_t *keys;
     size_t first, end; /* positions: keys[first] came first */
-    uint32_t count;    /* keys that count */
+    uint32_t count;    /* keys; without ghosts that came back, which are passed over */
 } fifo;
 
 enum { S3_NOWHERE, S3_SMALL, S3_MAIN, S3_GHOST };
@@ -57,17 +56,18 @@ static inline uint32_t fifo_pop(fifo *queue)
     return queue->keys[queue->first++];
 }
 
-/* max_requests: no queue takes in more than four times as many. False where there is no memory. */
+/* No queue takes in more than max_requests keys: each enters by a miss, or, again, by a hit that it
+   gives up. False where there is no memory. */
 static inline bool s3_create(s3_fifo *cache, uint32_t capacity, uint32_t key_count,
                              size_t max_requests)
 {
     *cache = (s3_fifo){calloc(key_count, sizeof *cache->place),
                        calloc(key_count, sizeof *cache->hits),
                        calloc(key_count, sizeof *cache->ghost_turn), {0}, {0}, {0}, capacity,
-                       capacity >= 20 ? capacity / 10 : 1, (uint32_t)(0.9 * capacity)};
+                       capacity >= 10 ? capacity / 10 : 1, (uint32_t)(0.9 * capacity)};
     return cache->place && cache->hits && cache->ghost_turn &&
            fifo_create(&cache->small, max_requests) &&
-           fifo_create(&cache->main, 4 * max_requests) &&
+           fifo_create(&cache->main, max_requests) &&
            fifo_create(&cache->ghost, max_requests);
 }
 

@@ -90,7 +90,7 @@ static void try_out(const plan *what, uint32_t thread_count, subject_link *subje
     answer pilot;
     into->warm = what->kind == PLAN_TRACE ? 0 : what->warm;
     into->calls = length - into->warm;
-    bool keeps_warm = what->kind == PLAN_BURST || (plan_is_storm(what) && plan_evicts(what));
+    bool keeps_warm = what->kind == PLAN_BURST || plan_is_beside(what);
     uint32_t pilot_warm = keeps_warm ? into->warm : 0;
     if (!subject_run(subject, what, thread_count, MATERIAL, pilot_warm, PILOT_CALLS, &pilot))
         return;
@@ -391,15 +391,15 @@ static double growth_ratio(const job *all, const char *kind, int power, const ch
 /* Prints how a ratio grows with the entries. Returns how many times it did. */
 static int print_growth(const job *all, const char *kind, const char *other)
 {
-    double least = growth_ratio(all, kind, 3, other);
+    double first = growth_ratio(all, kind, 3, other);
     int missed = 0;
-    for (int power = 4; power <= 7 && least > 0; power++) {
+    for (int power = 4; power <= 7 && first > 0; power++) {
         double ratio = growth_ratio(all, kind, power, other);
         char text[128];
         if (ratio == 0) continue;
         snprintf(text, sizeof text, "growth-%s-%d to %s, over that at 10^3", kind, power, other);
         printf("%-62s", text);
-        missed += !print_figure(ratio / least, 1, " x");
+        missed += !print_figure(ratio / first, 1, " x");
     }
     return missed;
 }

@@ -30,4 +30,8 @@ while IFS=, read -r trace capacity policy requests hits digest; do
     check "hits of $policy on $trace, $capacity entries" \
         prints_it "$trace,$capacity,$policy,$requests,$hits,$digest"
 done <"$2"
+if [ $((passed + failed)) -eq 0 ]; then
+    echo "$2 has no row of LRU, S3FIFO or OPT"
+    failed=1
+fi
 summary
