@@ -396,6 +396,54 @@ SARK_CACHE_API sark_cache_status sark_cache_delete(sark_cache *cache, const void
    expired included; 0 for NULL. */
 SARK_CACHE_API uint64_t sark_cache_clear(sark_cache *cache);
 
+/* ---- Many keys at a time -------------------------------------------------------------------- */
+
+/* Each request is as a call of its own, in turn, with an answer of its own; what other threads do
+   may come between. The memory that the requests need is fetched at the same time for 16 of them:
+   that is what a batch gains, where the entries are more than the processor's caches hold.
+   requests  whose value_bytes and status are written; NULL is legal with a count of 0
+   Returns OK where each request has it; else the first error among them, else MISS; BAD_ARGUMENT
+   where cache or requests is NULL. */
+
+typedef struct sark_cache_get_request {
+    const void *key;
+    size_t key_bytes;
+    void *value;              /* as with get */
+    size_t value_capacity;
+    size_t value_bytes;       /* out: as with get */
+    sark_cache_status status; /* out */
+} sark_cache_get_request;
+
+/* Gets; latencies are not sampled. */
+SARK_CACHE_API sark_cache_status sark_cache_get_many(sark_cache *cache,
+                                                     sark_cache_get_request *requests,
+                                                     size_t count);
+
+typedef struct sark_cache_set_request {
+    const void *key;
+    size_t key_bytes;
+    const void *value;
+    size_t value_bytes;
+    int64_t ttl_ms;
+    sark_cache_status status; /* out */
+} sark_cache_set_request;
+
+/* Sets. One that fails does not keep those after it from being tried. */
+SARK_CACHE_API sark_cache_status sark_cache_set_many(sark_cache *cache,
+                                                     sark_cache_set_request *requests,
+                                                     size_t count);
+
+typedef struct sark_cache_delete_request {
+    const void *key;
+    size_t key_bytes;
+    sark_cache_status status; /* out */
+} sark_cache_delete_request;
+
+/* Deletes. */
+SARK_CACHE_API sark_cache_status sark_cache_delete_many(sark_cache *cache,
+                                                        sark_cache_delete_request *requests,
+                                                        size_t count);
+
 /* ---- Care ----------------------------------------------------------------------------------- */
 
 /* Removes entries that have expired, in bounded steps.
@@ -475,7 +523,7 @@ typedef struct sark_cache_metrics {
     uint64_t reserved[16]; /* for later versions; zero */
 
     sark_cache_latency hit, miss; /* of get; all zero unless latency_sample_every is set */
-    sark_cache_latency set;       /* of set and its kin, down to append */
+    sark_cache_latency set;       /* of set and its kin, down to append, and of set_many's sets */
 } sark_cache_metrics;
 
 /* Reads the metrics; blocks nobody but metrics_read and metrics_reset. Each count is exact once
@@ -521,6 +569,7 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    >>room      a place and memory for an insert
    >>reading   get and its kin
    >>writing   set and its kin
+   >>batch     many keys at a time
    >>care      clear, cleanup, foreach
    >>latency   sampled histograms
    >>metrics   counters, summed
@@ -1071,8 +1120,16 @@ static inline void sarki_prefetch(const void *address)
     __asm__ volatile("" : : "r"(address));
 }
 
-/* The same for a line that will be written, so that it is fetched once and not twice. Compilers use
-   the instruction on request only; where a processor lacks it, it does nothing. */
+/* The same for a line that will be needed after some others: into the second level of the caches,
+   as the first has few lines under way at a time. */
+static inline void sarki_prefetch_later(const void *address)
+{
+    __builtin_prefetch(address, 0, 1);
+    __asm__ volatile("" : : "r"(address));
+}
+
+/* Asks for a line that will be written, so that it is fetched once and not twice. Compilers use the
+   instruction on request only; where a processor lacks it, it does nothing. */
 static inline void sarki_prefetch_to_write(const void *address)
 {
 #if defined(__x86_64__)
@@ -1798,6 +1855,13 @@ static inline void sarki_entry_prefetch(const char *region, uint32_t ref)
     sarki_prefetch(line + 192);
 }
 
+/* The same for when some other entries have been read. */
+static inline void sarki_entry_prefetch_later(const char *region, uint32_t ref)
+{
+    const char *line = region + (size_t)ref * SARKI_GRANULE;
+    for (size_t at = 0; at < 256; at += 64) sarki_prefetch_later(line + at);
+}
+
 /* The lines of a block of so many granules, but for what is above 256 bytes, to write there. */
 static inline void sarki_entry_prefetch_to_write(const char *region, uint32_t ref,
                                                  uint32_t granules)
@@ -2408,6 +2472,18 @@ static inline uint32_t sarki_match_slot(uint64_t matches)
     return bit % 16 * 4 + bit / 16;
 }
 
+/* Asks for the entry that most likely has a key, whose home is there already. */
+static inline void sarki_index_prefetch_entry(const sarki_index *index, const char *region,
+                                              const sarki_query *query)
+{
+    const sarki_bucket *bucket = &index->buckets[sarki_index_home(index, query->hash)];
+    uint64_t matches = sarki_bucket_match(bucket, query->tag);
+    if (!matches) return;
+    /* order: R3 nothing is read there */
+    uint32_t ref = sarki_load32_relaxed(&bucket->a_refs[sarki_match_slot(matches)]);
+    sarki_entry_prefetch_later(region, ref);
+}
+
 static inline uint32_t sarki_bucket_tag(const sarki_bucket *bucket, uint32_t slot)
 {
     /* order: R3 the caller re-checks; after an acquire load of the ref, as new as the ref (E1) */
@@ -2935,12 +3011,12 @@ typedef struct sarki_hold {
     uint64_t word;      /* what the word is to be at the end */
     uint32_t thread, home;
     sarki_intent intent;
-    uint64_t early; /* of a hit: what sarki_stamp_early gave in this call */
+    uint64_t early; /* of a hit: what sarki_stamp_early gave in this call; 0: not asked yet */
 } sarki_hold;
 
-SARKI_HOT sarki_hold sarki_hold_begin(sarki_leases *leases, sarki_intent intent)
+SARKI_HOT sarki_hold sarki_hold_begin(sarki_leases *leases, sarki_intent intent, uint64_t early)
 {
-    sarki_hold hold = {NULL, NULL, NULL, NULL, 0, sarki_thread_hash(), 0, intent, 0};
+    sarki_hold hold = {NULL, NULL, NULL, NULL, 0, sarki_thread_hash(), 0, intent, early};
     hold.home = sarki_home(leases, hold.thread);
     return hold;
 }
@@ -3000,7 +3076,8 @@ SARKI_HOT sarki_found sarki_find_at(const sarki_a32 *a_ref, const char *region,
     *ref = sarki_load32_relaxed(a_ref); /* order: R3 the re-check */
     if (*ref <= SARKI_CLAIMED) return SARKI_ABSENT;
     sarki_entry_prefetch(region, *ref);
-    if (hold->intent == SARKI_TO_HIT) hold->early = sarki_stamp_early(leases->stamps);
+    if (hold->intent == SARKI_TO_HIT && !hold->early)
+        hold->early = sarki_stamp_early(leases->stamps);
     if (!sarki_hold_ref(leases, hold, *ref)) return SARKI_NO_LEASE;
     if (sarki_load32_seq_cst(a_ref) != *ref) return SARKI_AGAIN; /* order: E1, E2 */
     bool is_it = sarki_entry_has_key(sarki_entry_at(region, *ref), query->key, query->key_bytes);
@@ -4989,9 +5066,9 @@ static void sarki_read_locked(sark_cache *cache, sarki_reading *reading)
 }
 
 static inline sarki_reading sarki_reading_of(sark_cache *cache, sarki_query query,
-                                             sarki_intent intent)
+                                             sarki_intent intent, uint64_t early)
 {
-    sarki_hold hold = sarki_hold_begin(&cache->leases, intent);
+    sarki_hold hold = sarki_hold_begin(&cache->leases, intent, early);
     sarki_reading reading = {query, hold, NULL, NULL, 0, false};
     return reading;
 }
@@ -5000,7 +5077,7 @@ static inline sarki_reading sarki_reading_of(sark_cache *cache, sarki_query quer
 SARKI_UNANALYSED /* the lock may stay taken until sarki_read_end */
 SARKI_COLD sarki_reading sarki_read_anew(sark_cache *cache, sarki_query query, sarki_intent intent)
 {
-    sarki_reading reading = sarki_reading_of(cache, query, intent);
+    sarki_reading reading = sarki_reading_of(cache, query, intent, 0);
     for (uint32_t tries = 0; SARKI_WIDE && tries < SARKI_RECHECKS; tries++) {
         sarki_found found = sarki_find_once(&cache->index, cache->region, &cache->leases,
                                             &reading.query, &reading.hold, &reading.ref);
@@ -5014,14 +5091,12 @@ SARKI_COLD sarki_reading sarki_read_anew(sark_cache *cache, sarki_query query, s
     return reading;
 }
 
-/* Finds the entry of a key and protects it until sarki_read_end. What leaves the common path does
-   so by values: then all that a hit needs stays in registers. */
-SARKI_HOT sarki_reading sarki_read_begin(sark_cache *cache, const void *key, size_t key_bytes,
-                                         sarki_intent intent)
+/* Finds the entry that is asked for and protects it until sarki_read_end. What leaves the common
+   path does so by values: then all that a hit needs stays in registers. */
+SARKI_HOT sarki_reading sarki_read_begin(sark_cache *cache, sarki_query query, sarki_intent intent,
+                                         uint64_t early)
 {
-    sarki_query query = sarki_query_of(cache, key, key_bytes);
-    sarki_index_prefetch(&cache->index, query.hash);
-    sarki_reading reading = sarki_reading_of(cache, query, intent);
+    sarki_reading reading = sarki_reading_of(cache, query, intent, early);
     sarki_found found = SARKI_AGAIN;
     if (SARKI_WIDE)
         found = sarki_find_first(&cache->index, cache->region, &cache->leases, &query,
@@ -5032,10 +5107,18 @@ SARKI_HOT sarki_reading sarki_read_begin(sark_cache *cache, const void *key, siz
     return sarki_read_anew(cache, query, intent);
 }
 
+/* What is to be found under a key, whose home is asked for. */
+SARKI_HOT sarki_query sarki_read_query(const sark_cache *cache, const void *key, size_t key_bytes)
+{
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_index_prefetch(&cache->index, query.hash);
+    return query;
+}
+
 /* The same for a look, which is no hit. */
 static sarki_reading sarki_look_begin(sark_cache *cache, const void *key, size_t key_bytes)
 {
-    return sarki_read_begin(cache, key, key_bytes, SARKI_TO_LOOK);
+    return sarki_read_begin(cache, sarki_read_query(cache, key, key_bytes), SARKI_TO_LOOK, 0);
 }
 
 SARKI_UNANALYSED /* the reading knows whether the lock is held */
@@ -5183,10 +5266,10 @@ static inline sark_cache_status sarki_get_status(const sark_cache *cache, const 
 }
 
 /* A get whose arguments are right. */
-SARKI_HOT sark_cache_status sarki_get(sark_cache *cache, const void *key, size_t key_bytes,
+SARKI_HOT sark_cache_status sarki_get(sark_cache *cache, sarki_query query, uint64_t early,
                                       void *value, size_t value_capacity, size_t *value_bytes)
 {
-    sarki_reading reading = sarki_read_begin(cache, key, key_bytes, SARKI_TO_HIT);
+    sarki_reading reading = sarki_read_begin(cache, query, SARKI_TO_HIT, early);
     if (!reading.entry || sarki_entry_expired(cache, reading.entry)) {
         sarki_read_end(&reading);
         sarki_read_miss(cache, &reading);
@@ -5208,8 +5291,9 @@ SARKI_COLD sark_cache_status sarki_get_sampled(sark_cache *cache, const void *ke
                                                size_t value_capacity, size_t *value_bytes)
 {
     int64_t begin_ns = sarki_latency_begin(cache);
+    sarki_query query = sarki_read_query(cache, key, key_bytes);
     sark_cache_status status =
-        sarki_get(cache, key, key_bytes, value, value_capacity, value_bytes);
+        sarki_get(cache, query, 0, value, value_capacity, value_bytes);
     if (begin_ns && status >= 0)
         sarki_latency_end(cache, begin_ns,
                           status == SARK_CACHE_OK ? SARKI_LATENCY_HIT : SARKI_LATENCY_MISS);
@@ -5224,7 +5308,8 @@ SARK_CACHE_API sark_cache_status sark_cache_get(sark_cache *cache, const void *k
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
     if (!SARKI_LIKELY(!cache->histograms))
         return sarki_get_sampled(cache, key, key_bytes, value, value_capacity, value_bytes);
-    return sarki_get(cache, key, key_bytes, value, value_capacity, value_bytes);
+    sarki_query query = sarki_read_query(cache, key, key_bytes);
+    return sarki_get(cache, query, 0, value, value_capacity, value_bytes);
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_peek(sark_cache *cache, const void *key,
@@ -5305,7 +5390,8 @@ SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *k
     if (status == SARK_CACHE_OK && !pinned) status = SARK_CACHE_BAD_ARGUMENT;
     if (status == SARK_CACHE_OK && cache->closing) status = SARK_CACHE_NO_PIN;
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_reading reading = sarki_read_begin(cache, key, key_bytes, SARKI_TO_PIN);
+    sarki_query query = sarki_read_query(cache, key, key_bytes);
+    sarki_reading reading = sarki_read_begin(cache, query, SARKI_TO_PIN, 0);
     bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
     if (live) {
         sarki_read_hit(cache, &reading);
@@ -5367,14 +5453,21 @@ typedef struct sarki_write {
     sarki_frame frame;
 } sarki_write;
 
-static sarki_write sarki_write_of(const sark_cache *cache, sarki_mode mode, const void *key,
-                                  size_t key_bytes)
+/* What is to be written under a key: asks for what every write needs. */
+static inline sarki_query sarki_write_query(const sark_cache *cache, const void *key,
+                                            size_t key_bytes)
+{
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    sarki_index_prefetch_to_write(&cache->index, query.hash);
+    sarki_shard_prefetch(&cache->shards[sarki_shard_number(cache, query.tag)]);
+    return query;
+}
+
+static sarki_write sarki_write_of(sarki_mode mode, sarki_query query)
 {
     sarki_write write;
     memset(&write, 0, sizeof write);
-    write.query = sarki_query_of(cache, key, key_bytes);
-    sarki_index_prefetch_to_write(&cache->index, write.query.hash);
-    sarki_shard_prefetch(&cache->shards[sarki_shard_number(cache, write.query.tag)]);
+    write.query = query;
     write.mode = mode;
     write.deadline = SARKI_NEVER;
     write.now = -1;
@@ -5682,7 +5775,7 @@ static sark_cache_status sarki_set(sark_cache *cache, sarki_mode mode, const voi
 {
     sark_cache_status status = sarki_set_status(cache, key, key_bytes, value, value_bytes);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_write write = sarki_write_of(cache, mode, key, key_bytes);
+    sarki_write write = sarki_write_of(mode, sarki_write_query(cache, key, key_bytes));
     return sarki_write_call(cache, &write, value, value_bytes, ttl_ms);
 }
 
@@ -5714,7 +5807,8 @@ SARK_CACHE_API sark_cache_status sark_cache_compare_and_set(sark_cache *cache, c
 {
     sark_cache_status status = sarki_set_status(cache, key, key_bytes, value, value_bytes);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_write write = sarki_write_of(cache, SARKI_COMPARE_AND_SET, key, key_bytes);
+    sarki_query query = sarki_write_query(cache, key, key_bytes);
+    sarki_write write = sarki_write_of(SARKI_COMPARE_AND_SET, query);
     write.version = version;
     return sarki_write_call(cache, &write, value, value_bytes, ttl_ms);
 }
@@ -5727,7 +5821,8 @@ SARK_CACHE_API sark_cache_status sark_cache_increment(sark_cache *cache, const v
     static const unsigned char zero[sizeof delta] = {0};
     sark_cache_status status = sarki_key_status(cache, key, key_bytes);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_write write = sarki_write_of(cache, SARKI_INCREMENT, key, key_bytes);
+    sarki_query query = sarki_write_query(cache, key, key_bytes);
+    sarki_write write = sarki_write_of(SARKI_INCREMENT, query);
     write.delta = delta;
     write.has_initial = initial != NULL;
     write.initial = initial ? *initial : 0;
@@ -5758,7 +5853,8 @@ SARK_CACHE_API sark_cache_status sark_cache_append(sark_cache *cache, const void
     sark_cache_status status = sarki_set_status(cache, key, key_bytes, bytes, byte_count);
     if (status == SARK_CACHE_OK && ttl_ms < 0) status = SARK_CACHE_BAD_TTL;
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_write write = sarki_write_of(cache, SARKI_APPEND, key, key_bytes);
+    sarki_query query = sarki_write_query(cache, key, key_bytes);
+    sarki_write write = sarki_write_of(SARKI_APPEND, query);
     do {
         if (!sarki_append_look(cache, &write)) return SARK_CACHE_MISS;
         if (byte_count > SIZE_MAX - write.kept_bytes)
@@ -5792,21 +5888,26 @@ static void sarki_delete_locked(sark_cache *cache, sarki_shard *shard,
     sarki_count_locked(present->expired ? &shard->a_expired_by_writers : &shard->a_deletes, 1);
 }
 
-SARK_CACHE_API sark_cache_status sark_cache_delete(sark_cache *cache, const void *key,
-                                                   size_t key_bytes)
+static sark_cache_status sarki_delete(sark_cache *cache, const sarki_query *query)
 {
-    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
-    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
     sarki_frame frame = {{0, 0}};
-    sarki_query query = sarki_query_of(cache, key, key_bytes);
-    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query.tag)];
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query->tag)];
     sarki_shard_lock(shard);
-    sarki_present present = sarki_look_locked(cache, &query);
+    sarki_present present = sarki_look_locked(cache, query);
     if (present.ref) sarki_delete_locked(cache, shard, &present, &frame);
     sarki_shard_unlock(shard);
     if (present.ref) sarki_places_give_back(cache, 1);
     sarki_frame_flush(cache, &frame);
     return present.ref && !present.expired ? SARK_CACHE_OK : SARK_CACHE_MISS;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_delete(sark_cache *cache, const void *key,
+                                                   size_t key_bytes)
+{
+    sark_cache_status status = sarki_key_status(cache, key, key_bytes);
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    return sarki_delete(cache, &query);
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_take(sark_cache *cache, const void *key,
@@ -5864,7 +5965,7 @@ static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query 
     uint32_t granules =
         sarki_granules_for(cache, SARKI_TIMED_HEADER, query->key_bytes, value_bytes);
     if (granules == 0) return SARK_CACHE_TOO_LARGE;
-    sarki_write write = sarki_write_of(cache, SARKI_SET, query->key, query->key_bytes);
+    sarki_write write = sarki_write_of(SARKI_SET, *query);
     write.own.query = &write.query;
     write.own.keep = true;
     write.ref = sarki_room_take(cache, granules, &write.own, &write.frame);
@@ -5922,6 +6023,166 @@ SARK_CACHE_API sark_cache_status sark_cache_touch(sark_cache *cache, const void 
         if (status != SARK_CACHE_OK) break;
     }
     return status < 0 ? sarki_refuse(cache, status) : status;
+}
+
+/* ---- >>batch ---------------------------------------------------------------------------------
+
+   Purpose. Calls with many keys. A lookup waits for memory up to three times: for the key, for its
+   line of the index, and for those of the entry. A batch goes in groups, each in stages: ask for
+   the keys, for their lines of the index, for their entries, then make the calls (group
+   prefetching: Chen, Ailamaki, Gibbons and Mowry, Improving hash join performance through
+   prefetching). What was asked for is a hint: each call looks anew, and protects what it reads.
+
+   The hits of a group have one reading of the counter, which lies within the call that stamps
+   them; their slot makes the stamps grow in the order of the requests. */
+
+#define SARKI_GROUP 16u
+
+/* The keys of a group whose requests are right. */
+typedef struct sarki_group {
+    uint32_t count;
+    uint32_t numbers[SARKI_GROUP]; /* of their requests */
+    sarki_query queries[SARKI_GROUP];
+} sarki_group;
+
+static inline void sarki_group_add(sarki_group *group, uint32_t number, sarki_query query)
+{
+    group->numbers[group->count] = number;
+    group->queries[group->count++] = query;
+}
+
+/* Asks for a key, which lies wherever the caller has it. */
+static inline void sarki_key_prefetch(const void *key, size_t key_bytes)
+{
+    sarki_prefetch_later(key);
+    if (key && key_bytes > 64) sarki_prefetch_later((const char *)key + 64);
+}
+
+/* Asks for the entries that the group most likely needs. */
+static void sarki_group_prefetch(const sark_cache *cache, const sarki_group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++)
+        sarki_index_prefetch_entry(&cache->index, cache->region, &group->queries[i]);
+}
+
+/* Makes the answer to one more request a part of the batch's own: the first error, else MISS. */
+static inline void sarki_batch_note(sark_cache_status *status, sark_cache_status answer)
+{
+    if (*status >= 0 && answer != SARK_CACHE_OK) *status = answer;
+}
+
+/* The status with which a batch begins: what is wrong with the batch itself; OK: nothing. */
+static sark_cache_status sarki_batch_begin(sark_cache *cache, const void *requests, size_t count)
+{
+    if (cache && (requests || count == 0)) return SARK_CACHE_OK;
+    return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
+}
+
+static void sarki_get_group(sark_cache *cache, sark_cache_get_request *requests, uint32_t count)
+{
+    sarki_group group;
+    group.count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sarki_key_prefetch(requests[i].key, requests[i].key_bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        sark_cache_get_request *request = &requests[i];
+        request->status = sarki_get_status(cache, request->key, request->key_bytes,
+                                           request->value, request->value_capacity);
+        if (request->status != SARK_CACHE_OK) sarki_refuse(cache, request->status);
+        else sarki_group_add(&group, i, sarki_read_query(cache, request->key, request->key_bytes));
+    }
+    if (group.count == 0) return;
+    sarki_group_prefetch(cache, &group);
+    uint64_t early = sarki_stamp_early(&cache->stamps);
+    for (uint32_t i = 0; i < group.count; i++) {
+        sark_cache_get_request *request = &requests[group.numbers[i]];
+        request->status = sarki_get(cache, group.queries[i], early, request->value,
+                                    request->value_capacity, &request->value_bytes);
+    }
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_get_many(sark_cache *cache,
+                                                     sark_cache_get_request *requests,
+                                                     size_t count)
+{
+    sark_cache_status status = sarki_batch_begin(cache, requests, count);
+    for (size_t at = 0; requests && at < count; at += SARKI_GROUP) {
+        uint32_t length = (uint32_t)sarki_min64(count - at, SARKI_GROUP);
+        sarki_get_group(cache, requests + at, length);
+        for (uint32_t i = 0; i < length; i++)
+            sarki_batch_note(&status, requests[at + i].status);
+    }
+    return status;
+}
+
+static void sarki_set_group(sark_cache *cache, sark_cache_set_request *requests, uint32_t count)
+{
+    sarki_group group;
+    group.count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sarki_key_prefetch(requests[i].key, requests[i].key_bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        sark_cache_set_request *request = &requests[i];
+        request->status = sarki_set_status(cache, request->key, request->key_bytes,
+                                           request->value, request->value_bytes);
+        if (request->status != SARK_CACHE_OK) sarki_refuse(cache, request->status);
+        else sarki_group_add(&group, i, sarki_write_query(cache, request->key, request->key_bytes));
+    }
+    if (group.count == 0) return;
+    sarki_group_prefetch(cache, &group);
+    for (uint32_t i = 0; i < group.count; i++) {
+        sark_cache_set_request *request = &requests[group.numbers[i]];
+        sarki_write write = sarki_write_of(SARKI_SET, group.queries[i]);
+        request->status = sarki_write_call(cache, &write, request->value, request->value_bytes,
+                                           request->ttl_ms);
+    }
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_set_many(sark_cache *cache,
+                                                     sark_cache_set_request *requests,
+                                                     size_t count)
+{
+    sark_cache_status status = sarki_batch_begin(cache, requests, count);
+    for (size_t at = 0; requests && at < count; at += SARKI_GROUP) {
+        uint32_t length = (uint32_t)sarki_min64(count - at, SARKI_GROUP);
+        sarki_set_group(cache, requests + at, length);
+        for (uint32_t i = 0; i < length; i++)
+            sarki_batch_note(&status, requests[at + i].status);
+    }
+    return status;
+}
+
+static void sarki_delete_group(sark_cache *cache, sark_cache_delete_request *requests,
+                               uint32_t count)
+{
+    sarki_group group;
+    group.count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sarki_key_prefetch(requests[i].key, requests[i].key_bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        sark_cache_delete_request *request = &requests[i];
+        request->status = sarki_key_status(cache, request->key, request->key_bytes);
+        if (request->status != SARK_CACHE_OK) sarki_refuse(cache, request->status);
+        else sarki_group_add(&group, i, sarki_write_query(cache, request->key, request->key_bytes));
+    }
+    if (group.count == 0) return;
+    sarki_group_prefetch(cache, &group);
+    for (uint32_t i = 0; i < group.count; i++)
+        requests[group.numbers[i]].status = sarki_delete(cache, &group.queries[i]);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_delete_many(sark_cache *cache,
+                                                        sark_cache_delete_request *requests,
+                                                        size_t count)
+{
+    sark_cache_status status = sarki_batch_begin(cache, requests, count);
+    for (size_t at = 0; requests && at < count; at += SARKI_GROUP) {
+        uint32_t length = (uint32_t)sarki_min64(count - at, SARKI_GROUP);
+        sarki_delete_group(cache, requests + at, length);
+        for (uint32_t i = 0; i < length; i++)
+            sarki_batch_note(&status, requests[at + i].status);
+    }
+    return status;
 }
 
 /* ---- >>care ----------------------------------------------------------------------------------

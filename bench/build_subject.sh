@@ -90,6 +90,7 @@ rust() {
 
 case $name in
 sark_cache) c bench/subject_sark.c ;;
+sark_cache-16) c -DSUBJECT_BATCH=16 bench/subject_sark.c ;;
 floor) c bench/subject_floor.c ;;
 mutex-own) c bench/subject_mutex_own.c ;;
 mutex-own-64) c -DSHARDS=64 bench/subject_mutex_own.c ;;

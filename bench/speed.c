@@ -22,10 +22,10 @@
 enum { MAX_ROUNDS = 99, MAX_SUBJECTS = 32, MAX_PLANS = 64, MAX_COUNTS = 8 };
 
 static const char *const known_subjects[] = {
-    "sark_cache", "floor", "liburcu", "libcuckoo", "mutex-own", "mutex-own-64", "mutex-stb",
-    "mutex-stb-64", "first-version", "caffeine", "golang-lru", "ristretto", "tbb", "redis",
-    "redis-unix", "redis-64", "redis-unix-64", "memcached", "memcached-unix", "memcached-64",
-    "memcached-unix-64",
+    "sark_cache", "sark_cache-16", "floor", "liburcu", "libcuckoo", "mutex-own", "mutex-own-64",
+    "mutex-stb", "mutex-stb-64", "first-version", "caffeine", "golang-lru", "ristretto", "tbb",
+    "redis", "redis-unix", "redis-64", "redis-unix-64", "memcached", "memcached-unix",
+    "memcached-64", "memcached-unix-64",
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -318,9 +318,12 @@ static void print_tables(const job *all)
 
 /* ---- Figures to reach ----------------------------------------------------------------------- */
 
-/* The ratio of sark_cache to another subject, or to itself in another setting. */
+#define OWN "sark_cache"
+#define BY_16 OWN "-16"
+
+/* The ratio of sark_cache, alone or by batches, to another subject, or to itself otherwise. */
 static const struct figure {
-    const char *plan;
+    const char *of, *plan;
     uint32_t threads;
     quantity what;
     const char *other_plan; /* NULL: the same */
@@ -328,25 +331,26 @@ static const struct figure {
     const char *other;
     double most;
 } figures[] = {
-    {"hit-zipf", 1, ns_per_call, NULL, 1, "floor", 1.25},
-    {"hit-zipf", 1, ns_per_call, NULL, 1, "liburcu", 1.0},
-    {"hit-zipf", 2, ns_per_call, NULL, 1, "sark_cache", 1.1},
-    {"hit-uniform", 1, ns_per_call, NULL, 1, "floor", 1.25},
-    {"hot-1", 2, ns_per_call, NULL, 2, "floor", 1.5},
-    {"read-through", 1, ns_per_call, NULL, 1, "mutex-own", 1.0},
-    {"read-through", 2, ns_per_call, NULL, 2, "mutex-own-64", 0.6},
-    {"insert", 1, ns_per_call, NULL, 1, "mutex-own", 1.1},
-    {"insert", 2, ns_per_call, NULL, 2, "mutex-own-64", 0.7},
-    {"hit-zipf", 1, ns_per_call, NULL, 1, "first-version", 1 / 3.5},
-    {"insert", 1, ns_per_call, NULL, 1, "first-version", 1 / 20000.0},
-    {"hit-zipf", 1, ns_per_call, NULL, 1, "caffeine", 1 / 1.7},
-    {"insert", 1, ns_per_call, NULL, 1, "caffeine", 1 / 8.0},
-    {"hit-zipf", 1, ns_per_call, NULL, 1, "redis-unix", 1 / 200.0},
-    {"hit-zipf", 1, ns_per_call, NULL, 1, "redis-unix-64", 1 / 10.0},
-    {"hit-zipf", 1, ns_per_call, NULL, 1, "memcached-unix", 1 / 200.0},
-    {"hit-zipf", 1, ns_per_call, NULL, 1, "memcached-unix-64", 1 / 10.0},
-    {"latency-storm", 2, get_p999, "latency-hit", 1, "sark_cache", 2.0},
-    {"beside-burst", 2, get_p99, "beside-inserts", 2, "sark_cache", 1.2},
+    {OWN, "hit-zipf", 1, ns_per_call, NULL, 1, "floor", 1.25},
+    {OWN, "hit-zipf", 1, ns_per_call, NULL, 1, "liburcu", 1.0},
+    {OWN, "hit-zipf", 2, ns_per_call, NULL, 1, OWN, 1.1},
+    {OWN, "hit-uniform", 1, ns_per_call, NULL, 1, "floor", 1.25},
+    {BY_16, "hit-uniform", 1, ns_per_call, NULL, 1, OWN, 1 / 3.0},
+    {OWN, "hot-1", 2, ns_per_call, NULL, 2, "floor", 1.5},
+    {OWN, "read-through", 1, ns_per_call, NULL, 1, "mutex-own", 1.0},
+    {OWN, "read-through", 2, ns_per_call, NULL, 2, "mutex-own-64", 0.6},
+    {OWN, "insert", 1, ns_per_call, NULL, 1, "mutex-own", 1.1},
+    {OWN, "insert", 2, ns_per_call, NULL, 2, "mutex-own-64", 0.7},
+    {OWN, "hit-zipf", 1, ns_per_call, NULL, 1, "first-version", 1 / 3.5},
+    {OWN, "insert", 1, ns_per_call, NULL, 1, "first-version", 1 / 20000.0},
+    {OWN, "hit-zipf", 1, ns_per_call, NULL, 1, "caffeine", 1 / 1.7},
+    {OWN, "insert", 1, ns_per_call, NULL, 1, "caffeine", 1 / 8.0},
+    {OWN, "hit-zipf", 1, ns_per_call, NULL, 1, "redis-unix", 1 / 200.0},
+    {OWN, "hit-zipf", 1, ns_per_call, NULL, 1, "redis-unix-64", 1 / 10.0},
+    {OWN, "hit-zipf", 1, ns_per_call, NULL, 1, "memcached-unix", 1 / 200.0},
+    {OWN, "hit-zipf", 1, ns_per_call, NULL, 1, "memcached-unix-64", 1 / 10.0},
+    {OWN, "latency-storm", 2, get_p999, "latency-hit", 1, OWN, 2.0},
+    {OWN, "beside-burst", 2, get_p99, "beside-inserts", 2, OWN, 1.2},
 };
 
 /* What is to be reached in itself, in ns. */
@@ -384,7 +388,7 @@ static double growth_ratio(const job *all, const char *kind, int power, const ch
 {
     char name[64];
     snprintf(name, sizeof name, "growth-%s-%d", kind, power);
-    const cell *from = find_cell(all, name, 1, "sark_cache"), *to = find_cell(all, name, 1, other);
+    const cell *from = find_cell(all, name, 1, OWN), *to = find_cell(all, name, 1, other);
     return from == NULL || to == NULL ? 0 : ratio_of(from, ns_per_call, to, ns_per_call);
 }
 
@@ -398,7 +402,7 @@ static int print_growth(const job *all, const char *kind, const char *other)
         char text[128];
         if (ratio == 0) continue;
         snprintf(text, sizeof text, "growth-%s-%d to %s, over that at 10^3", kind, power, other);
-        printf("%-62s", text);
+        printf("%-72s", text);
         missed += !print_figure(ratio / first, 1, " x");
     }
     return missed;
@@ -408,24 +412,24 @@ static int print_growth(const job *all, const char *kind, const char *other)
 static int print_figures(const job *all)
 {
     int missed = 0;
-    printf("\n%-62s %10s %10s\n", "figures to reach, of sark_cache", "is", "at most");
+    printf("\n%-72s %10s %10s\n", "figures to reach", "is", "at most");
     for (size_t i = 0; i < COUNT_OF(figures); i++) {
         const struct figure *at = &figures[i];
         const char *other_plan = at->other_plan ? at->other_plan : at->plan;
-        const cell *from = find_cell(all, at->plan, at->threads, "sark_cache");
+        const cell *from = find_cell(all, at->plan, at->threads, at->of);
         const cell *to = find_cell(all, other_plan, at->other_threads, at->other);
         if (from == NULL || to == NULL) continue;
         char text[128];
-        snprintf(text, sizeof text, "%s, threads: %u; to %s%s%s, threads: %u", at->plan,
-                 at->threads, at->other_plan ? at->other_plan : "", at->other_plan ? " of " : "",
-                 at->other, at->other_threads);
-        printf("%-62s", text);
+        snprintf(text, sizeof text, "%s of %s, threads: %u; to %s%s%s, threads: %u", at->plan,
+                 at->of, at->threads, at->other_plan ? at->other_plan : "",
+                 at->other_plan ? " of " : "", at->other, at->other_threads);
+        printf("%-72s", text);
         missed += !print_figure(ratio_of(from, at->what, to, at->what), at->most, " x");
     }
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
-        const cell *from = find_cell(all, limits[i].plan, 1, "sark_cache");
+        const cell *from = find_cell(all, limits[i].plan, 1, OWN);
         if (from == NULL) continue;
-        printf("%-14s %-47s", limits[i].plan, limits[i].name);
+        printf("%-14s %-57s", limits[i].plan, limits[i].name);
         missed += !print_figure(median_of(from, limits[i].what), limits[i].most, " ns");
     }
     missed += print_growth(all, "hit", "floor");

@@ -19,6 +19,8 @@ typedef struct subject_config {
     int64_t ttl_ms;    /* of every entry; 0: for ever */
 } subject_config;
 
+enum { SUBJECT_MOST_CALLS = 64 }; /* of a batch */
+
 /* One call of a batch: of a get unless is_set. */
 typedef struct subject_call {
     const char *key;

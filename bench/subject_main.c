@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { MAX_THREADS = 64, MAX_LINE = 8192, MAX_BATCH = 64 };
+enum { MAX_THREADS = 64, MAX_LINE = 8192 };
 
 static const subject *const on = &subject_measured;
 
@@ -164,11 +164,11 @@ static void set_missed(worker *self, subject_call *calls, const uint32_t *number
     if (missed > 0) self->wrong += !on->call_many(self->handle, calls, missed);
 }
 
-/* Makes so many calls of the sequence, at most MAX_BATCH, at once. */
+/* Makes so many calls of the sequence, at most SUBJECT_MOST_CALLS, at once. */
 static void call_batch(worker *self, uint64_t first, uint32_t count)
 {
     const plan *what = &self->shared->what;
-    subject_call calls[MAX_BATCH];
+    subject_call calls[SUBJECT_MOST_CALLS];
     const uint32_t *numbers = self->numbers + first;
     uint64_t missed = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -395,9 +395,9 @@ static int64_t resident_bytes(void)
 static bool fill_cache(run *shared)
 {
     const plan *what = &shared->what;
-    uint32_t step = on->call_many ? MAX_BATCH : 1;
+    uint32_t step = on->call_many ? SUBJECT_MOST_CALLS : 1;
     worker filler = {.shared = shared, .value = malloc(step * what->value_bytes)};
-    subject_call calls[MAX_BATCH];
+    subject_call calls[SUBJECT_MOST_CALLS];
     begin_calls(&filler);
     if (filler.value == NULL || !filler.has_handle) filler.wrong++;
     else memset(filler.value, '.', step * what->value_bytes);

@@ -15,7 +15,14 @@
 #define VALUE_BYTES 48u
 #define HOUR_MS 3600000
 
-typedef enum reading { READ_GET, READ_PEEK, READ_CONTAINS, READ_TTL, READ_ABSENT } reading;
+typedef enum reading {
+    READ_GET,
+    READ_MANY,
+    READ_PEEK,
+    READ_CONTAINS,
+    READ_TTL,
+    READ_ABSENT
+} reading;
 
 typedef struct reader {
     sark_cache *cache;
@@ -45,6 +52,10 @@ static bool read_once(reader *self, uint64_t key)
     case READ_GET:
         return sark_cache_get(cache, &key, sizeof key, value, sizeof value, &bytes) ==
                    SARK_CACHE_OK && bytes == sizeof value && value[5] == key * 31 + 5;
+    case READ_MANY:
+        return sark_cache_get_many(cache, &(sark_cache_get_request){&key, sizeof key, value,
+                                                                    sizeof value, 0, 77}, 1) ==
+                   SARK_CACHE_OK && value[5] == key * 31 + 5;
     case READ_PEEK:
         return sark_cache_peek(cache, &key, sizeof key, value, sizeof value, &bytes) ==
                    SARK_CACHE_OK && bytes == sizeof value && value[5] == key * 31 + 5;
@@ -124,7 +135,7 @@ static void check_reads(int64_t ttl_ms, reading kind, uint64_t reads)
     CHECK(locks == 0);
     CHECK(memory <= memory_of_none);
     CHECK(after.lock_fallbacks == 0);
-    CHECK(after.hits - before.hits == (kind == READ_GET ? counted : 0));
+    CHECK(after.hits - before.hits == (kind <= READ_MANY ? counted : 0));
     CHECK(after.misses - before.misses == (kind == READ_ABSENT ? counted : 0));
     CHECK(after.leases_in_use == 0);
     char report[256] = "";
@@ -141,6 +152,11 @@ TEST(gets)
 TEST(gets_with_a_ttl)
 {
     check_reads(HOUR_MS, READ_GET, test_scaled(10000000, 80000));
+}
+
+TEST(batches)
+{
+    check_reads(HOUR_MS, READ_MANY, test_scaled(1000000, 80000));
 }
 
 TEST(peeks)
@@ -191,6 +207,7 @@ int main(int argc, char **argv)
     RUN(locks_are_counted);
     RUN(gets);
     RUN(gets_with_a_ttl);
+    RUN(batches);
     RUN(peeks);
     RUN(contains);
     RUN(ttls);

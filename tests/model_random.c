@@ -93,6 +93,22 @@ static bool random_rewrite(run *mine, uint32_t key)
     }
 }
 
+/* Many keys at once, some of them twice. */
+static bool random_batch(run *mine)
+{
+    uint32_t keys[MODEL_BATCH];
+    size_t count = random_below(&mine->random, random_below(&mine->random, 2) ? 4 : MODEL_BATCH);
+    for (size_t at = 0; at < count; at++)
+        keys[at] = random_below(&mine->random, mine->key_count);
+    switch (random_below(&mine->random, 3)) {
+    case 0: return model_get_many(&tested, keys, count);
+    case 1: return model_delete_many(&tested, keys, count / 4);
+    default:
+        return model_set_many(&tested, keys, count,
+                              random_below(&mine->random, mine->most_bytes + 1), random_ttl(mine));
+    }
+}
+
 static bool random_operation(run *mine)
 {
     uint32_t key = random_below(&mine->random, mine->key_count);
@@ -112,6 +128,7 @@ static bool random_operation(run *mine)
     if (choice < 88) return model_pin_key(&tested, key);
     if (choice < 91) return model_unpin(&tested, random_below(&mine->random, MODEL_PINS));
     if (choice < 93) return random_rare(mine, key);
+    if (choice < 94) return random_batch(mine);
     tested.oracle.now_ms += 1 + random_below(&mine->random, 10) / 9;
     return true;
 }

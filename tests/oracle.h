@@ -125,7 +125,8 @@ enum {
     MODEL_KEY_BYTES = 15,    /* at most */
     MODEL_VALUE_BYTES = 100, /* at most */
     MODEL_REMOVALS = 256,    /* by one call */
-    MODEL_PINS = 4
+    MODEL_PINS = 4,
+    MODEL_BATCH = 40         /* requests at most */
 };
 
 /* The bytes of a key: padding, so that lengths differ and keys begin alike, then the number.
@@ -748,6 +749,120 @@ static inline bool model_foreach(model *mine)
     if (visits.count != live && !mine->trouble[0])
         return model_differs(mine, "%zu visited instead of %zu", visits.count, live);
     return model_nothing_left(mine) && model_size(mine);
+}
+
+/* ---- Batches -------------------------------------------------------------------------------- */
+
+/* What is left of a batch's removals, which are in the order of its requests. */
+typedef struct model_batch {
+    model_removal *first;
+    size_t left;
+} model_batch;
+
+/* What the next request of a batch should have removed: one entry, if any. */
+static inline void model_batch_next(model *mine, model_batch *batch, bool removes)
+{
+    mine->removal_count = removes && batch->left ? 1 : 0;
+    mine->removals = batch->first;
+    batch->first += mine->removal_count;
+    batch->left -= mine->removal_count;
+}
+
+/* No removal may be left. Returns whether all went right. */
+static inline bool model_batch_end(model *mine, const model_batch *batch, model_removal *removals,
+                                   bool same)
+{
+    mine->removals = removals;
+    mine->removal_count = 0;
+    if (same && batch->left) same = model_differs(mine, "a batch removed too many");
+    return same && model_size(mine);
+}
+
+/* The answer to a batch: MISS if there was one, as no request is wrong. */
+static inline bool model_batch_status(model *mine, const char *call, sark_cache_status status,
+                                      bool missed)
+{
+    return model_status(mine, call, 0, status, missed ? SARK_CACHE_MISS : SARK_CACHE_OK);
+}
+
+static inline bool model_get_many(model *mine, const uint32_t *keys, size_t count)
+{
+    static unsigned char bytes[MODEL_BATCH][MODEL_KEY_BYTES];
+    static unsigned char values[MODEL_BATCH][MODEL_VALUE_BYTES];
+    sark_cache_get_request requests[MODEL_BATCH];
+    bool missed = false;
+    for (size_t at = 0; at < count; at++)
+        requests[at] = (sark_cache_get_request){bytes[at], model_key(keys[at], bytes[at]),
+                                                values[at], MODEL_VALUE_BYTES, 0, 77};
+    sark_cache_status status = sark_cache_get_many(mine->cache, requests, count);
+    for (size_t at = 0; at < count; at++) {
+        const oracle_entry *entry = model_live(mine, keys[at]);
+        missed |= !entry;
+        if (!model_status(mine, "get_many", keys[at], requests[at].status,
+                          entry ? SARK_CACHE_OK : SARK_CACHE_MISS))
+            return false;
+        model_count_read(mine, keys[at], entry != NULL);
+        if (!entry) continue;
+        if (!model_same(mine, entry, values[at], requests[at].value_bytes)) return false;
+        oracle_hit(&mine->oracle, oracle_find(&mine->oracle, keys[at]));
+    }
+    return model_batch_status(mine, "get_many", status, missed) && model_nothing_left(mine) &&
+           model_size(mine);
+}
+
+/* Sets all to values of one size, with one TTL. */
+static inline bool model_set_many(model *mine, const uint32_t *keys, size_t count,
+                                  uint32_t value_bytes, int64_t ttl_ms)
+{
+    static unsigned char bytes[MODEL_BATCH][MODEL_KEY_BYTES];
+    sark_cache_set_request requests[MODEL_BATCH];
+    uint32_t tag = mine->next_tag;
+    bool same = true;
+    mine->next_tag += (uint32_t)count;
+    for (size_t at = 0; at < count; at++)
+        requests[at] = (sark_cache_set_request){bytes[at], model_key(keys[at], bytes[at]),
+                                                model_value(tag + (uint32_t)at), value_bytes,
+                                                ttl_ms, 77};
+    sark_cache_status status = sark_cache_set_many(mine->cache, requests, count);
+    model_batch batch = {mine->removals, mine->removal_count};
+    model_removal *removals = mine->removals;
+    for (size_t at = 0; at < count && same; at++) {
+        bool is_full = oracle_size(&mine->oracle) == mine->oracle.capacity;
+        model_batch_next(mine, &batch, is_full || model_resident(mine, keys[at]));
+        same = model_status(mine, "set_many", keys[at], requests[at].status, SARK_CACHE_OK) &&
+               model_write_room(mine, keys[at]);
+        mine->counts.sets++;
+        oracle_append(&mine->oracle,
+                      (oracle_entry){.key = keys[at],
+                                     .tag = tag + (uint32_t)at,
+                                     .value_bytes = value_bytes,
+                                     .deadline_ms = oracle_deadline(&mine->oracle, ttl_ms)});
+    }
+    same = same && model_batch_status(mine, "set_many", status, false);
+    return model_batch_end(mine, &batch, removals, same);
+}
+
+static inline bool model_delete_many(model *mine, const uint32_t *keys, size_t count)
+{
+    static unsigned char bytes[MODEL_BATCH][MODEL_KEY_BYTES];
+    sark_cache_delete_request requests[MODEL_BATCH];
+    bool same = true, missed = false;
+    for (size_t at = 0; at < count; at++)
+        requests[at] = (sark_cache_delete_request){bytes[at], model_key(keys[at], bytes[at]), 77};
+    sark_cache_status status = sark_cache_delete_many(mine->cache, requests, count);
+    model_batch batch = {mine->removals, mine->removal_count};
+    model_removal *removals = mine->removals;
+    for (size_t at = 0; at < count && same; at++) {
+        bool live = model_live(mine, keys[at]) != NULL, resident = model_resident(mine, keys[at]);
+        missed |= !live;
+        mine->counts.deletes += live;
+        model_batch_next(mine, &batch, resident);
+        same = model_status(mine, "delete_many", keys[at], requests[at].status,
+                            live ? SARK_CACHE_OK : SARK_CACHE_MISS);
+        if (same && resident) same = model_one_left(mine, keys[at], SARK_CACHE_DELETED);
+    }
+    same = same && model_batch_status(mine, "delete_many", status, missed);
+    return model_batch_end(mine, &batch, removals, same);
 }
 
 /* ---- The metrics and the end ---------------------------------------------------------------- */

@@ -171,6 +171,19 @@ static sark_cache_status do_read(worker *self, read_call call)
     return status;
 }
 
+/* A get in a batch, beside a request that is wrong. */
+static sark_cache_status get_in_batch(sark_cache *in, const void *key, size_t key_bytes,
+                                      void *value, size_t value_capacity, size_t *value_bytes)
+{
+    sark_cache_get_request requests[2] = {{key, key_bytes, value, value_capacity, 0, 77},
+                                          {NULL, 1, NULL, 0, 0, 77}};
+    sark_cache_status status = sark_cache_get_many(in, requests, 2);
+    CHECK(requests[1].status == SARK_CACHE_BAD_ARGUMENT);
+    CHECK(status == (requests[0].status < 0 ? requests[0].status : SARK_CACHE_BAD_ARGUMENT));
+    if (requests[0].status != SARK_CACHE_MISS) *value_bytes = requests[0].value_bytes;
+    return requests[0].status;
+}
+
 /* What gets, pins and takes must add up to. */
 static void count_read(worker *self, sark_cache_status status)
 {
@@ -314,7 +327,8 @@ static void do_one(worker *self)
 {
     uint64_t part = test_below(&self->random, 1000);
     self->counts.operations++;
-    if (part < 400) count_read(self, do_read(self, sark_cache_get));
+    if (part < 300) count_read(self, do_read(self, sark_cache_get));
+    else if (part < 400) count_read(self, do_read(self, get_in_batch));
     else if (part < 450) (void)do_read(self, sark_cache_peek);
     else if (part < 500) do_look(self);
     else if (part < 700) do_write(self, WRITE_SET);

@@ -241,7 +241,8 @@ TEST(counted_stamps_stay_behind)
     hit(1);
     CHECK(is_resident(1));
     uint32_t key = 2;
-    sarki_reading reading = sarki_read_begin(cache, &key, sizeof key, SARKI_TO_HIT);
+    sarki_query query = sarki_read_query(cache, &key, sizeof key);
+    sarki_reading reading = sarki_read_begin(cache, query, SARKI_TO_HIT, 0);
     hit(1);
     sarki_read_hit(cache, &reading);
     sarki_read_end(&reading);
@@ -262,7 +263,8 @@ TEST(stamps_of_words_do_not_go_back)
     uint32_t key = 1, ref = ref_of(1);
     sarki_a64 *a_stamp = &sarki_residents_of(home())->ways[sarki_resident_way(ref)].a_stamp;
     uint64_t last = sarki_load64_relaxed(a_stamp);
-    sarki_reading reading = sarki_read_begin(cache, &key, sizeof key, SARKI_TO_HIT);
+    sarki_query query = sarki_read_query(cache, &key, sizeof key);
+    sarki_reading reading = sarki_read_begin(cache, query, SARKI_TO_HIT, 0);
     CHECK(reading.hold.a_word != NULL);
     reading.hold.early = SARKI_STAMP_STEP; /* as with a processor's counter */
     sarki_store64_relaxed(&home()->a_last_stamp, 2 * SARKI_STAMP_STEP);

@@ -102,6 +102,9 @@ static void refuse_arguments(sark_cache *cache)
     REFUSED(sark_cache_append(cache, "k", 1, NULL, 1, 0), BAD_ARGUMENT);
     REFUSED(sark_cache_increment(NULL, "k", 1, 1, NULL, 0, &number), BAD_ARGUMENT);
     REFUSED(sark_cache_foreach(cache, NULL, NULL), BAD_ARGUMENT);
+    REFUSED(sark_cache_get_many(cache, NULL, 1), BAD_ARGUMENT);
+    REFUSED(sark_cache_set_many(NULL, NULL, 0), BAD_ARGUMENT);
+    REFUSED(sark_cache_delete_many(cache, NULL, SIZE_MAX), BAD_ARGUMENT);
     memset(&pinned, 0, sizeof pinned);
     REFUSED(sark_cache_unpin(cache, &pinned), BAD_ARGUMENT);
     pinned.pin = fuzz_byte();
@@ -160,6 +163,18 @@ static bool increment(uint32_t key)
     return model_increment(&full, key, delta, fuzz_below(4) ? &initial : NULL, model_ttl_for());
 }
 
+/* As many of the sixteen keys as a byte says, in turn. */
+static bool batch(uint32_t first)
+{
+    uint32_t keys[MODEL_BATCH], count = fuzz_below(MODEL_BATCH + 1), step = fuzz_byte();
+    for (uint32_t at = 0; at < count; at++) keys[at] = (first + at * step) % 16;
+    switch (fuzz_below(3)) {
+    case 0: return model_get_many(&full, keys, count);
+    case 1: return model_delete_many(&full, keys, count);
+    default: return model_set_many(&full, keys, count, model_bytes_for(), model_ttl_for());
+    }
+}
+
 static bool reset_metrics(void)
 {
     sark_cache_metrics_reset(full.cache);
@@ -171,7 +186,8 @@ static bool reset_metrics(void)
 static bool seldom_called(uint32_t key)
 {
     sark_cache_config config;
-    switch (fuzz_below(12)) {
+    switch (fuzz_below(14)) {
+    case 12: case 13: return batch(key);
     case 0: return model_clear(&full);
     case 1: return model_foreach(&full);
     case 2: return model_metrics(&full);

@@ -9,7 +9,7 @@ static sark_cache *cache;
 static void read_key(const char *key)
 {
     sarki_query query = sarki_query_of(cache, key, 1);
-    sarki_hold hold = sarki_hold_begin(&cache->leases, SARKI_TO_HIT);
+    sarki_hold hold = sarki_hold_begin(&cache->leases, SARKI_TO_HIT, 0);
     uint32_t ref = 0;
     for (int tries = 0; tries < 2; tries++) {
         sarki_found found =

@@ -194,6 +194,7 @@ static uint64_t model_counter;
 static int64_t model_now_ns = 1000000, model_asleep_ns;
 
 static inline void sarki_prefetch(const void *) {}
+static inline void sarki_prefetch_later(const void *) {}
 static inline void sarki_prefetch_to_write(const void *) {}
 static inline void sarki_pause() {}
 static inline uint32_t sarki_processors() { return 1; }

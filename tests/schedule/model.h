@@ -195,6 +195,7 @@ static inline void sarki_nap(int64_t ns)
 /* ---- The rest of the platform ---------------------------------------------------------------- */
 
 static inline void sarki_prefetch(const void *address) { (void)address; }
+static inline void sarki_prefetch_later(const void *address) { (void)address; }
 static inline void sarki_prefetch_to_write(const void *address) { (void)address; }
 static inline void sarki_pause(void) { schedule_point(); }
 static inline uint32_t sarki_processors(void) { return 2; }

@@ -164,6 +164,15 @@ static void pair_pin(pair_result *result, unsigned who)
     schedule_require(sark_cache_unpin(pair_cache, &pinned) == SARK_CACHE_OK, "unpin");
 }
 
+/* Of one key, so that there is one order to compare with. */
+static void pair_get_many(pair_result *result, unsigned who)
+{
+    (void)who;
+    sark_cache_get_request request = {"k", 1, result->value, PAIR_VALUE_BYTES, 0, SARK_CACHE_OK};
+    result->status = sark_cache_get_many(pair_cache, &request, 1);
+    result->value_bytes = (uint32_t)request.value_bytes;
+}
+
 static void pair_contains(pair_result *result, unsigned who)
 {
     (void)who;
@@ -283,6 +292,7 @@ typedef struct pair_call {
 
 static const pair_call pair_calls[] = {
     {"get", pair_get, false, true},
+    {"get_many", pair_get_many, false, true},
     {"pin", pair_pin, false, true},
     {"peek", pair_peek, false, true},
     {"contains", pair_contains, false, true},
