@@ -106,7 +106,7 @@
 #endif
 
 #define SARK_CACHE_VERSION_MAJOR 0
-#define SARK_CACHE_VERSION_MINOR 3
+#define SARK_CACHE_VERSION_MINOR 4
 #define SARK_CACHE_VERSION_PATCH 0
 #define SARK_CACHE_VERSION \
     (SARK_CACHE_VERSION_MAJOR * 10000 + SARK_CACHE_VERSION_MINOR * 100 + SARK_CACHE_VERSION_PATCH)
@@ -367,11 +367,24 @@ SARK_CACHE_API sark_cache_status sark_cache_increment(sark_cache *cache, const v
                                                       const int64_t *initial, int64_t ttl_ms,
                                                       int64_t *result);
 
+/* As increment, but where the sum is out of range it is the largest or the smallest number, and no
+   OVERFLOW. */
+SARK_CACHE_API sark_cache_status sark_cache_increment_saturating(sark_cache *cache,
+                                                                 const void *key,
+                                                                 size_t key_bytes, int64_t delta,
+                                                                 const int64_t *initial,
+                                                                 int64_t ttl_ms, int64_t *result);
+
 /* Adds bytes at the end of a value. Returns as replace; TOO_LARGE also where old and new bytes
    together would not fit. */
 SARK_CACHE_API sark_cache_status sark_cache_append(sark_cache *cache, const void *key,
                                                    size_t key_bytes, const void *bytes,
                                                    size_t byte_count, int64_t ttl_ms);
+
+/* The same at the beginning of a value. */
+SARK_CACHE_API sark_cache_status sark_cache_prepend(sark_cache *cache, const void *key,
+                                                    size_t key_bytes, const void *bytes,
+                                                    size_t byte_count, int64_t ttl_ms);
 
 /* The 8 bytes of a number as increment keeps them, at any address, and back. */
 SARK_CACHE_API int64_t sark_cache_read_int64(const void *bytes);
@@ -387,6 +400,14 @@ SARK_CACHE_API sark_cache_status sark_cache_take(sark_cache *cache, const void *
    entry is small, never had a TTL and gets one. */
 SARK_CACHE_API sark_cache_status sark_cache_touch(sark_cache *cache, const void *key,
                                                   size_t key_bytes, int64_t ttl_ms);
+
+/* Gets, and gives the entry a new TTL from now, in one step; it counts as a hit or a miss, and as
+   a touch. Parameters as with get and touch. Returns as get, BAD_TTL, SYSTEM_ERROR, BUSY as touch:
+   what is no OK changed nothing, and copied nothing. */
+SARK_CACHE_API sark_cache_status sark_cache_get_and_touch(sark_cache *cache, const void *key,
+                                                          size_t key_bytes, void *value,
+                                                          size_t value_capacity,
+                                                          size_t *value_bytes, int64_t ttl_ms);
 
 /* Removes an entry. Returns OK; MISS where no live one was there; BAD_ARGUMENT, BAD_KEY. */
 SARK_CACHE_API sark_cache_status sark_cache_delete(sark_cache *cache, const void *key,
@@ -487,7 +508,8 @@ typedef struct sark_cache_metrics {
     uint64_t hits, misses;             /* get, pin, take: each call is one of them, or an error */
     uint64_t misses_expired;           /* the part of misses that found an expired entry */
     uint64_t sets, adds, replaces, touches, deletes; /* successful calls */
-    uint64_t compare_and_sets, increments, appends;
+    uint64_t compare_and_sets, increments;
+    uint64_t appends;                  /* prepends too */
     uint64_t evictions_for_entries;    /* the oldest, for a place */
     uint64_t evictions_for_bytes;      /* the oldest, for memory */
     uint64_t expired_by_writers;       /* expired ones overwritten, deleted, removed for room */
@@ -5442,12 +5464,14 @@ typedef struct sarki_write {
     sarki_mode mode;
     bool keeps_deadline; /* of the entry that is replaced */
     bool has_initial;    /* increment: where nothing is there, initial is stored */
+    bool saturates;      /* increment: a sum out of range is cut */
     int64_t deadline;
     int64_t now;         /* on the precise clock, when the deadline was made; -1: it was not read */
     int64_t initial, delta;
     int64_t number;      /* increment: the result */
     uint64_t version;    /* compare_and_set, append: that the entry must have */
-    size_t kept_bytes;   /* append: of the old value, before the new bytes */
+    size_t kept_bytes;   /* append: of the old value */
+    size_t kept_at;      /* append: where they go; before or behind the new ones */
     uint32_t ref;        /* the new entry */
     sarki_own own;
     sarki_frame frame;
@@ -5522,8 +5546,8 @@ static uint32_t sarki_granules_for(const sark_cache *cache, uint32_t header_byte
     return granules > arena->end - arena->first ? 0 : (uint32_t)granules;
 }
 
-/* Writes a new entry into its block. value_bytes are those of the whole value; value holds what
-   comes after kept_bytes. */
+/* Writes a new entry into its block. value_bytes are those of the whole value; value holds all but
+   the kept_bytes. */
 static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32_t header_bytes,
                              const void *value, size_t value_bytes)
 {
@@ -5539,7 +5563,7 @@ static void sarki_entry_fill(sark_cache *cache, const sarki_write *write, uint32
     if (write->query.key_bytes > 0)
         memcpy(sarki_entry_key(entry), write->query.key, write->query.key_bytes);
     if (value_bytes > write->kept_bytes)
-        memcpy(sarki_entry_value(entry) + write->kept_bytes, value,
+        memcpy(sarki_entry_value(entry) + (write->kept_at > 0 ? 0 : write->kept_bytes), value,
                value_bytes - write->kept_bytes);
 }
 
@@ -5603,15 +5627,17 @@ static sarki_present sarki_look_locked(sark_cache *cache, const sarki_query *que
     return present;
 }
 
-/* What an increment comes to: OK, NOT_INTEGER, OVERFLOW; the sum goes to *number. */
-static sark_cache_status sarki_sum_of(sarki_entry *entry, int64_t delta, int64_t *number)
+/* Notes what an increment comes to: OK, NOT_INTEGER, OVERFLOW. */
+static sark_cache_status sarki_write_sum(sarki_write *write, sarki_entry *entry)
 {
     SARKI_BYTES_READ(entry);
-    if (entry->value_bytes != sizeof *number) return SARK_CACHE_NOT_INTEGER;
-    int64_t before = sark_cache_read_int64(sarki_entry_value(entry));
-    if (delta > 0 ? before > INT64_MAX - delta : before < INT64_MIN - delta)
-        return SARK_CACHE_OVERFLOW;
-    *number = before + delta;
+    if (entry->value_bytes != sizeof write->number) return SARK_CACHE_NOT_INTEGER;
+    int64_t before = sark_cache_read_int64(sarki_entry_value(entry)), delta = write->delta;
+    bool is_too_high = delta > 0 && before > INT64_MAX - delta;
+    bool is_too_low = delta < 0 && before < INT64_MIN - delta;
+    if ((is_too_high || is_too_low) && !write->saturates) return SARK_CACHE_OVERFLOW;
+    if (is_too_high) write->number = INT64_MAX;
+    else write->number = is_too_low ? INT64_MIN : before + delta;
     return SARK_CACHE_OK;
 }
 
@@ -5627,7 +5653,7 @@ static sark_cache_status sarki_mode_status(sark_cache *cache, sarki_write *write
     if (!live) return write->has_initial ? SARK_CACHE_OK : SARK_CACHE_MISS;
     sarki_entry *entry = sarki_entry_of(cache, present->ref);
     if (write->mode == SARKI_REPLACE) return SARK_CACHE_OK;
-    if (write->mode == SARKI_INCREMENT) return sarki_sum_of(entry, write->delta, &write->number);
+    if (write->mode == SARKI_INCREMENT) return sarki_write_sum(write, entry);
     return sarki_entry_version(entry) == write->version ? SARK_CACHE_OK : SARK_CACHE_EXISTS;
 }
 
@@ -5692,7 +5718,7 @@ static sark_cache_status sarki_write_allowed(sark_cache *cache, sarki_write *wri
     return status;
 }
 
-/* Copies the old value in front of the bytes that are appended. False: the entry has another
+/* Copies the old value before or behind the bytes that are added. False: the entry has another
    version by now, or is gone. */
 static bool sarki_append_copy(sark_cache *cache, const sarki_write *write)
 {
@@ -5700,7 +5726,7 @@ static bool sarki_append_copy(sark_cache *cache, const sarki_write *write)
     bool same = reading.entry && sarki_entry_version(reading.entry) == write->version;
     if (same && write->kept_bytes > 0) {
         SARKI_BYTES_READ(reading.entry);
-        memcpy(sarki_entry_value(sarki_entry_of(cache, write->ref)),
+        memcpy(sarki_entry_value(sarki_entry_of(cache, write->ref)) + write->kept_at,
                sarki_entry_value(reading.entry), write->kept_bytes);
     }
     sarki_read_end(&reading);
@@ -5813,10 +5839,9 @@ SARK_CACHE_API sark_cache_status sark_cache_compare_and_set(sark_cache *cache, c
     return sarki_write_call(cache, &write, value, value_bytes, ttl_ms);
 }
 
-SARK_CACHE_API sark_cache_status sark_cache_increment(sark_cache *cache, const void *key,
-                                                      size_t key_bytes, int64_t delta,
-                                                      const int64_t *initial, int64_t ttl_ms,
-                                                      int64_t *result)
+static sark_cache_status sarki_increment(sark_cache *cache, const void *key, size_t key_bytes,
+                                         int64_t delta, const int64_t *initial, bool saturates,
+                                         int64_t ttl_ms, int64_t *result)
 {
     static const unsigned char zero[sizeof delta] = {0};
     sark_cache_status status = sarki_key_status(cache, key, key_bytes);
@@ -5824,11 +5849,29 @@ SARK_CACHE_API sark_cache_status sark_cache_increment(sark_cache *cache, const v
     sarki_query query = sarki_write_query(cache, key, key_bytes);
     sarki_write write = sarki_write_of(SARKI_INCREMENT, query);
     write.delta = delta;
+    write.saturates = saturates;
     write.has_initial = initial != NULL;
     write.initial = initial ? *initial : 0;
     status = sarki_write_call(cache, &write, zero, sizeof zero, ttl_ms);
     if (status == SARK_CACHE_OK && result) *result = write.number;
     return status;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_increment(sark_cache *cache, const void *key,
+                                                      size_t key_bytes, int64_t delta,
+                                                      const int64_t *initial, int64_t ttl_ms,
+                                                      int64_t *result)
+{
+    return sarki_increment(cache, key, key_bytes, delta, initial, false, ttl_ms, result);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_increment_saturating(sark_cache *cache,
+                                                                 const void *key,
+                                                                 size_t key_bytes, int64_t delta,
+                                                                 const int64_t *initial,
+                                                                 int64_t ttl_ms, int64_t *result)
+{
+    return sarki_increment(cache, key, key_bytes, delta, initial, true, ttl_ms, result);
 }
 
 /* Notes the size and the version of the value to which bytes are to be appended. False: MISS. */
@@ -5844,17 +5887,19 @@ static bool sarki_append_look(sark_cache *cache, sarki_write *write)
     return live;
 }
 
-/* The old value is copied outside the lock, so the entry may have changed when the new one is to be
-   published; then another write of this key has succeeded, and it is done anew. */
-SARK_CACHE_API sark_cache_status sark_cache_append(sark_cache *cache, const void *key,
-                                                   size_t key_bytes, const void *bytes,
-                                                   size_t byte_count, int64_t ttl_ms)
+/* Adds bytes at one end of a value. The old value is copied outside the lock, so the entry may have
+   changed when the new one is to be published; then another write of this key has succeeded, and it
+   is done anew. */
+static sark_cache_status sarki_extend(sark_cache *cache, const void *key, size_t key_bytes,
+                                      const void *bytes, size_t byte_count, bool in_front,
+                                      int64_t ttl_ms)
 {
     sark_cache_status status = sarki_set_status(cache, key, key_bytes, bytes, byte_count);
     if (status == SARK_CACHE_OK && ttl_ms < 0) status = SARK_CACHE_BAD_TTL;
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
     sarki_query query = sarki_write_query(cache, key, key_bytes);
     sarki_write write = sarki_write_of(SARKI_APPEND, query);
+    write.kept_at = in_front ? byte_count : 0;
     do {
         if (!sarki_append_look(cache, &write)) return SARK_CACHE_MISS;
         if (byte_count > SIZE_MAX - write.kept_bytes)
@@ -5862,6 +5907,20 @@ SARK_CACHE_API sark_cache_status sark_cache_append(sark_cache *cache, const void
         status = sarki_write_call(cache, &write, bytes, write.kept_bytes + byte_count, ttl_ms);
     } while (status == SARK_CACHE_EXISTS);
     return status;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_append(sark_cache *cache, const void *key,
+                                                   size_t key_bytes, const void *bytes,
+                                                   size_t byte_count, int64_t ttl_ms)
+{
+    return sarki_extend(cache, key, key_bytes, bytes, byte_count, false, ttl_ms);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_prepend(sark_cache *cache, const void *key,
+                                                    size_t key_bytes, const void *bytes,
+                                                    size_t byte_count, int64_t ttl_ms)
+{
+    return sarki_extend(cache, key, key_bytes, bytes, byte_count, true, ttl_ms);
 }
 
 SARK_CACHE_API int64_t sark_cache_read_int64(const void *bytes)
@@ -5910,6 +5969,14 @@ SARK_CACHE_API sark_cache_status sark_cache_delete(sark_cache *cache, const void
     return sarki_delete(cache, &query);
 }
 
+/* Counts a miss of a call that reads and writes. */
+SARKI_REQUIRES(shard)
+static void sarki_count_miss_locked(sarki_shard *shard, const sarki_present *present)
+{
+    sarki_count_locked(&shard->a_misses, 1);
+    if (present->expired) sarki_count_locked(&shard->a_misses_expired, 1);
+}
+
 SARK_CACHE_API sark_cache_status sark_cache_take(sark_cache *cache, const void *key,
                                                  size_t key_bytes, void *value,
                                                  size_t value_capacity, size_t *value_bytes)
@@ -5929,8 +5996,7 @@ SARK_CACHE_API sark_cache_status sark_cache_take(sark_cache *cache, const void *
     if (removed) sarki_delete_locked(cache, shard, &present, &frame);
     if (!present.ref || present.expired) {
         status = SARK_CACHE_MISS;
-        sarki_count_locked(&shard->a_misses, 1);
-        if (present.expired) sarki_count_locked(&shard->a_misses_expired, 1);
+        sarki_count_miss_locked(shard, &present);
     } else if (removed) {
         sarki_count_locked(&shard->a_hits, 1);
     }
@@ -5995,34 +6061,80 @@ static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query 
     return present.ref && !present.expired ? SARK_CACHE_OK : SARK_CACHE_MISS;
 }
 
+/* Where get_and_touch puts a value. */
+typedef struct sarki_output {
+    void *value;
+    size_t value_capacity;
+    size_t *value_bytes;
+} sarki_output;
+
+/* Touches the entry of a key once, and copies its value out if there is an output. OK, MISS,
+   SHORT_BUFFER. *is_narrow: the entry, of so many value_bytes, cannot have a deadline as it is, and
+   nothing was done. */
+static sark_cache_status sarki_touch_once(sark_cache *cache, const sarki_query *query,
+                                          int64_t deadline, const sarki_output *output,
+                                          bool *is_narrow, uint32_t *value_bytes)
+{
+    sark_cache_status status = SARK_CACHE_OK;
+    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query->tag)];
+    *is_narrow = false;
+    sarki_shard_lock(shard);
+    sarki_present present = sarki_look_locked(cache, query);
+    if (present.ref && !present.expired) {
+        sarki_entry *entry = sarki_entry_of(cache, present.ref);
+        *value_bytes = entry->value_bytes;
+        *is_narrow = deadline != SARKI_NEVER && !sarki_entry_is_timed(entry);
+        if (output && (!*is_narrow || *value_bytes > output->value_capacity))
+            status = sarki_value_copy(entry, output->value, output->value_capacity,
+                                      output->value_bytes);
+        if (status == SARK_CACHE_OK && !*is_narrow) {
+            sarki_touch_locked(cache, shard, present.ref, deadline);
+            if (output) sarki_count_locked(&shard->a_hits, 1);
+        }
+    } else {
+        status = SARK_CACHE_MISS;
+        if (output) sarki_count_miss_locked(shard, &present);
+    }
+    sarki_shard_unlock(shard);
+    return status;
+}
+
+/* touch, and get_and_touch with an output; the key is right. */
+static sark_cache_status sarki_touch(sark_cache *cache, const void *key, size_t key_bytes,
+                                     int64_t ttl_ms, const sarki_output *output)
+{
+    sarki_query query = sarki_query_of(cache, key, key_bytes);
+    int64_t deadline = SARKI_NEVER, now = -1;
+    sark_cache_status status = sarki_deadline_of(cache, ttl_ms, query.hash, &deadline, &now);
+    bool is_narrow = true;
+    while (status == SARK_CACHE_OK && is_narrow) {
+        uint32_t value_bytes = 0;
+        status = sarki_touch_once(cache, &query, deadline, output, &is_narrow, &value_bytes);
+        if (status == SARK_CACHE_OK && is_narrow) {
+            status = sarki_touch_widen(cache, &query, value_bytes);
+            if (status == SARK_CACHE_MISS) status = SARK_CACHE_OK; /* the next look tells */
+        }
+    }
+    return status < 0 ? sarki_refuse(cache, status) : status;
+}
+
 SARK_CACHE_API sark_cache_status sark_cache_touch(sark_cache *cache, const void *key,
                                                   size_t key_bytes, int64_t ttl_ms)
 {
     sark_cache_status status = sarki_key_status(cache, key, key_bytes);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_query query = sarki_query_of(cache, key, key_bytes);
-    int64_t deadline = SARKI_NEVER, now = -1;
-    status = sarki_deadline_of(cache, ttl_ms, query.hash, &deadline, &now);
+    return sarki_touch(cache, key, key_bytes, ttl_ms, NULL);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_get_and_touch(sark_cache *cache, const void *key,
+                                                          size_t key_bytes, void *value,
+                                                          size_t value_capacity,
+                                                          size_t *value_bytes, int64_t ttl_ms)
+{
+    sark_cache_status status = sarki_get_status(cache, key, key_bytes, value, value_capacity);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_shard *shard = &cache->shards[sarki_shard_number(cache, query.tag)];
-    for (bool done = false; !done;) {
-        uint32_t value_bytes = 0;
-        sarki_shard_lock(shard);
-        sarki_present present = sarki_look_locked(cache, &query);
-        done = !present.ref || present.expired;
-        if (!done) {
-            sarki_entry *entry = sarki_entry_of(cache, present.ref);
-            value_bytes = entry->value_bytes;
-            done = deadline == SARKI_NEVER || sarki_entry_is_timed(entry);
-            if (done) sarki_touch_locked(cache, shard, present.ref, deadline);
-        } else {
-            status = SARK_CACHE_MISS;
-        }
-        sarki_shard_unlock(shard);
-        if (!done) status = sarki_touch_widen(cache, &query, value_bytes);
-        if (status != SARK_CACHE_OK) break;
-    }
-    return status < 0 ? sarki_refuse(cache, status) : status;
+    sarki_output output = {value, value_capacity, value_bytes};
+    return sarki_touch(cache, key, key_bytes, ttl_ms, &output);
 }
 
 /* ---- >>batch ---------------------------------------------------------------------------------

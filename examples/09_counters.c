@@ -14,6 +14,7 @@
        down by 6, 4 is now: -2
        one more than the largest: the sum is out of the range of 64 bits
        the largest is still there: 9223372036854775807
+       two more, where a sum may not leave the range: 9223372036854775807
        one more than a text: the value is no number of 8 bytes
 */
 
@@ -67,6 +68,8 @@ int main(void)
     status = sark_cache_increment(cache, "largest", 7, 1, NULL, 0, NULL);
     printf("one more than the largest: %s\n", sark_cache_status_text(status));
     printf("the largest is still there: %" PRId64 "\n", number_at(cache, "largest"));
+    (void)sark_cache_increment_saturating(cache, "largest", 7, 2, NULL, 0, &result);
+    printf("two more, where a sum may not leave the range: %" PRId64 "\n", result);
     sark_cache_set(cache, "text", 4, "allow", 5, 0);
     status = sark_cache_increment(cache, "text", 4, 1, NULL, 0, NULL);
     printf("one more than a text: %s\n", sark_cache_status_text(status));

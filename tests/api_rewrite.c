@@ -1,5 +1,6 @@
-/* Black box: compare_and_set, increment and append: what they do to live, absent and expired
-   entries, what they keep, the helpers for numbers, and that a call that fails changes nothing. */
+/* Black box: compare_and_set, increment, append and prepend, get_and_touch: what they do to live,
+   absent and expired entries, what they keep, the helpers for numbers, and that a call that fails
+   changes nothing. */
 
 #define SARK_CACHE_IMPLEMENTATION
 #include "sark_cache.h"
@@ -164,7 +165,33 @@ TEST(sums_that_overflow_change_nothing)
     FINISH(cache);
 }
 
-/* ---- append --------------------------------------------------------------------------------- */
+static sark_cache_status saturate(sark_cache *cache, const char *key, int64_t delta,
+                                  int64_t *result)
+{
+    return sark_cache_increment_saturating(cache, key, strlen(key), delta, NULL, 0, result);
+}
+
+TEST(sums_that_saturate)
+{
+    sark_cache *cache = small_cache(10);
+    REQUIRE(cache != NULL);
+    int64_t near = INT64_MAX - 5, result = 77;
+    CHECK(saturate(cache, "k", 1, &result) == SARK_CACHE_MISS && result == 77);
+    CHECK(sark_cache_increment_saturating(cache, "k", 1, 9, &near, 0, &result) == SARK_CACHE_OK);
+    CHECK(result == near);
+    CHECK(saturate(cache, "k", 5, &result) == SARK_CACHE_OK && result == INT64_MAX);
+    CHECK(saturate(cache, "k", 1, &result) == SARK_CACHE_OK && result == INT64_MAX);
+    CHECK(saturate(cache, "k", INT64_MIN, &result) == SARK_CACHE_OK && result == -1);
+    CHECK(saturate(cache, "k", INT64_MIN, &result) == SARK_CACHE_OK && result == INT64_MIN);
+    CHECK(saturate(cache, "k", -7, &result) == SARK_CACHE_OK && result == INT64_MIN);
+    CHECK(saturate(cache, "k", INT64_MAX, &result) == SARK_CACHE_OK && result == -1);
+    CHECK(put(cache, "text", "no number", 0) == SARK_CACHE_OK);
+    CHECK(saturate(cache, "text", 1, &result) == SARK_CACHE_NOT_INTEGER && result == -1);
+    CHECK(metrics_of(cache).increments == 7 && metrics_of(cache).rejected_number == 1);
+    FINISH(cache);
+}
+
+/* ---- append and prepend --------------------------------------------------------------------- */
 
 TEST(appending)
 {
@@ -177,6 +204,30 @@ TEST(appending)
     CHECK(append(cache, "k", "cdef", 0) == SARK_CACHE_OK && peek_is(cache, "k", "abcdef"));
     CHECK(removal_is(support_removals(), 2, "k", "ab", SARK_CACHE_REPLACED));
     CHECK(support_removals()->count == 3 && metrics_of(cache).appends == 3);
+    FINISH(cache);
+}
+
+static sark_cache_status prepend(sark_cache *cache, const char *key, const char *bytes)
+{
+    return sark_cache_prepend(cache, key, strlen(key), bytes, strlen(bytes), 0);
+}
+
+TEST(prepending)
+{
+    sark_cache *cache = small_cache(10);
+    REQUIRE(cache != NULL);
+    CHECK(prepend(cache, "k", "x") == SARK_CACHE_MISS && sark_cache_size(cache) == 0);
+    CHECK(put(cache, "k", "", 30) == SARK_CACHE_OK);
+    CHECK(prepend(cache, "k", "f") == SARK_CACHE_OK && peek_is(cache, "k", "f"));
+    CHECK(prepend(cache, "k", "") == SARK_CACHE_OK && peek_is(cache, "k", "f"));
+    CHECK(prepend(cache, "k", "cde") == SARK_CACHE_OK && peek_is(cache, "k", "cdef"));
+    CHECK(append(cache, "k", "g", 0) == SARK_CACHE_OK && peek_is(cache, "k", "cdefg"));
+    CHECK(prepend(cache, "k", "ab") == SARK_CACHE_OK && peek_is(cache, "k", "abcdefg"));
+    CHECK(ttl_of(cache, "k") == 30 && metrics_of(cache).appends == 5);
+    CHECK(removal_is(support_removals(), 4, "k", "cdefg", SARK_CACHE_REPLACED));
+    CHECK(sark_cache_prepend(cache, "k", 1, filler, SIZE_MAX, 0) == SARK_CACHE_TOO_LARGE);
+    CHECK(sark_cache_prepend(cache, "k", 1, "x", 1, -1) == SARK_CACHE_BAD_TTL);
+    CHECK(peek_is(cache, "k", "abcdefg"));
     FINISH(cache);
 }
 
@@ -195,6 +246,64 @@ TEST(appending_more_than_fits)
     CHECK(sark_cache_peek(cache, "k", 1, NULL, 0, &byte_count) == SARK_CACHE_SHORT_BUFFER);
     CHECK(byte_count == 1000 && ttl_of(cache, "k") == 50 && peek_is(cache, "other", "value"));
     CHECK(metrics_of(cache).rejected_too_large == 4 && support_removals()->count == 0);
+    FINISH(cache);
+}
+
+/* ---- get_and_touch -------------------------------------------------------------------------- */
+
+/* Whether get_and_touch finds this value; NULL: whether it misses. */
+static bool touched_is(sark_cache *cache, const char *key, int64_t ttl_ms, const char *expected)
+{
+    char bytes[32];
+    size_t byte_count = 0;
+    sark_cache_status status = sark_cache_get_and_touch(cache, key, strlen(key), bytes,
+                                                        sizeof bytes, &byte_count, ttl_ms);
+    return support_same(status, bytes, byte_count, expected);
+}
+
+TEST(getting_and_touching)
+{
+    sark_cache *cache = small_cache(2);
+    REQUIRE(cache != NULL);
+    CHECK(touched_is(cache, "a", 10, NULL) && sark_cache_size(cache) == 0);
+    CHECK(put(cache, "a", "one", 0) == SARK_CACHE_OK && put(cache, "b", "two", 0) == SARK_CACHE_OK);
+    CHECK(touched_is(cache, "a", 10, "one") && ttl_of(cache, "a") == 10);
+    advance(9);
+    CHECK(touched_is(cache, "a", 50, "one") && ttl_of(cache, "a") == 50);
+    CHECK(touched_is(cache, "a", 0, "one") && ttl_of(cache, "a") == SARK_CACHE_NO_EXPIRY);
+    CHECK(touched_is(cache, "a", 5, "one"));
+    CHECK(put(cache, "c", "three", 0) == SARK_CACHE_OK); /* b is the oldest by now */
+    CHECK(removal_is(support_removals(), 0, "b", "two", SARK_CACHE_EVICTED));
+    advance(5);
+    CHECK(touched_is(cache, "a", 50, NULL) && contains(cache, "a") == SARK_CACHE_MISS);
+    sark_cache_metrics metrics = metrics_of(cache);
+    CHECK(metrics.hits == 4 && metrics.touches == 4);
+    CHECK(metrics.misses == 2 && metrics.misses_expired == 1);
+    FINISH(cache);
+}
+
+TEST(getting_and_touching_in_vain)
+{
+    sark_cache *cache = small_cache(2);
+    REQUIRE(cache != NULL);
+    char bytes[8] = "#######";
+    size_t byte_count = 0;
+    CHECK(put(cache, "a", "value", 0) == SARK_CACHE_OK);
+    CHECK(put(cache, "b", "two", 0) == SARK_CACHE_OK);
+    CHECK(sark_cache_get_and_touch(cache, "a", 1, bytes, 4, &byte_count, 10) ==
+          SARK_CACHE_SHORT_BUFFER);
+    CHECK(byte_count == 5 && strcmp(bytes, "#######") == 0);
+    CHECK(sark_cache_get_and_touch(cache, "a", 1, bytes, 8, &byte_count, -1) ==
+          SARK_CACHE_BAD_TTL);
+    CHECK(sark_cache_get_and_touch(cache, "a", 1, NULL, 8, NULL, 0) == SARK_CACHE_BAD_ARGUMENT);
+    CHECK(sark_cache_get_and_touch(NULL, "a", 1, bytes, 8, NULL, 0) == SARK_CACHE_BAD_ARGUMENT);
+    CHECK(sark_cache_get_and_touch(cache, filler, 65536, bytes, 8, NULL, 0) == SARK_CACHE_BAD_KEY);
+    CHECK(ttl_of(cache, "a") == SARK_CACHE_NO_EXPIRY);
+    CHECK(put(cache, "c", "three", 0) == SARK_CACHE_OK); /* a is the oldest still */
+    CHECK(removal_is(support_removals(), 0, "a", "value", SARK_CACHE_EVICTED));
+    sark_cache_metrics metrics = metrics_of(cache);
+    CHECK(metrics.hits == 0 && metrics.misses == 0 && metrics.touches == 0);
+    CHECK(metrics.rejected_short_buffer == 1);
     FINISH(cache);
 }
 
@@ -279,6 +388,9 @@ TEST(null_and_keys_too_long)
     CHECK(sark_cache_compare_and_set(NULL, "k", 1, 1, "v", 1, 0) == SARK_CACHE_BAD_ARGUMENT);
     CHECK(sark_cache_increment(cache, filler, 65536, 1, NULL, 0, NULL) == SARK_CACHE_BAD_KEY);
     CHECK(sark_cache_append(cache, filler, 65536, "v", 1, 0) == SARK_CACHE_BAD_KEY);
+    CHECK(sark_cache_prepend(NULL, "k", 1, "v", 1, 0) == SARK_CACHE_BAD_ARGUMENT);
+    CHECK(sark_cache_increment_saturating(NULL, "k", 1, 1, NULL, 0, NULL) ==
+          SARK_CACHE_BAD_ARGUMENT);
     CHECK(sark_cache_size(cache) == 0);
     FINISH(cache);
 }
@@ -364,8 +476,12 @@ int main(void)
     RUN(counting);
     RUN(what_is_no_number_stays);
     RUN(sums_that_overflow_change_nothing);
+    RUN(sums_that_saturate);
     RUN(appending);
+    RUN(prepending);
     RUN(appending_more_than_fits);
+    RUN(getting_and_touching);
+    RUN(getting_and_touching_in_vain);
     RUN(deadlines_are_kept_unless_given);
     RUN(expired_entries);
     RUN(they_move_in_the_order);

@@ -128,6 +128,8 @@ static void do_write(void)
     for (uint32_t key = 0; key < KEYS; key++) {
         (void)sark_cache_touch(cache, &key, sizeof key, 50);
         (void)sark_cache_append(cache, &key, sizeof key, value, 10, 0);
+        (void)sark_cache_prepend(cache, &key, sizeof key, value, 10, 0);
+        (void)sark_cache_get_and_touch(cache, &key, sizeof key, buffer, sizeof buffer, NULL, 50);
         (void)sark_cache_take(cache, &key, sizeof key, buffer, sizeof buffer, NULL);
         (void)sark_cache_increment(cache, &key, sizeof key, 1, &number, 5, NULL);
         (void)sark_cache_compare_and_set(cache, &key, sizeof key, 1, value, 10, 0);
@@ -144,6 +146,12 @@ static bool visit(void *context, const void *key, size_t key_bytes, const void *
 
 static void do_care(void)
 {
+    sark_cache_get_request get = {"k", 1, buffer, sizeof buffer, 0, SARK_CACHE_OK};
+    sark_cache_set_request set = {"k", 1, value, 10, 50, SARK_CACHE_OK};
+    sark_cache_delete_request gone = {"k", 1, SARK_CACHE_OK};
+    (void)sark_cache_set_many(cache, &set, 1);
+    (void)sark_cache_get_many(cache, &get, 1);
+    (void)sark_cache_delete_many(cache, &gone, 1);
     (void)sark_cache_foreach(cache, visit, NULL);
     (void)sark_cache_cleanup_expired(cache, 0);
     CHECK(sark_cache_check(cache, report, sizeof report));

@@ -43,7 +43,7 @@ static bool operate(model *mine, operation what)
     case SET_TTL: return model_write(mine, MODEL_SET, what.key, 3, 2);
     case ADD_TTL: return model_write(mine, MODEL_ADD, what.key, 4, 1);
     case REPLACE: return model_write(mine, MODEL_REPLACE, what.key, 6, 0);
-    case COUNT: return model_increment(mine, what.key, 1, &(int64_t){7}, 0);
+    case COUNT: return model_increment(mine, what.key, 1, &(int64_t){7}, 0, false);
     case TOUCH: return model_touch(mine, what.key, 2);
     case DELETE: return model_delete(mine, what.key);
     case ADVANCE: mine->oracle.now_ms++; return true;

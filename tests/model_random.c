@@ -82,10 +82,12 @@ static bool random_rewrite(run *mine, uint32_t key)
     int64_t initial = (int64_t)random_below(&mine->random, 1000) - 500;
     int64_t delta = deltas[random_below(&mine->random, 5)];
     int64_t ttl_ms = random_below(&mine->random, 2) ? random_ttl(mine) : 0;
-    switch (random_below(&mine->random, 6)) {
-    case 0: return model_increment(&tested, key, delta, NULL, ttl_ms);
-    case 1: case 2: return model_increment(&tested, key, delta, &initial, ttl_ms);
-    case 3: return model_append(&tested, key, random_below(&mine->random, 20), ttl_ms);
+    bool saturates = random_below(&mine->random, 2);
+    switch (random_below(&mine->random, 8)) {
+    case 0: return model_increment(&tested, key, delta, NULL, ttl_ms, saturates);
+    case 1: case 2: return model_increment(&tested, key, delta, &initial, ttl_ms, saturates);
+    case 3: case 4: return model_append(&tested, key, random_below(&mine->random, 20), ttl_ms);
+    case 5: return model_prepend(&tested, key, random_below(&mine->random, 20), ttl_ms);
     default:
         return model_compare_and_set(&tested, key,
                                      random_below(&mine->random, mine->most_bytes + 1), ttl_ms,
@@ -120,7 +122,10 @@ static bool random_operation(run *mine)
     if (choice < 56) return random_write(mine, MODEL_ADD, key);
     if (choice < 62) return random_write(mine, MODEL_REPLACE, key);
     if (choice < 65) return model_take(&tested, key);
-    if (choice < 71) return model_touch(&tested, key, random_ttl(mine));
+    if (choice < 69) return model_touch(&tested, key, random_ttl(mine));
+    if (choice < 71)
+        return model_get_and_touch(&tested, key, random_ttl(mine),
+                                   random_below(&mine->random, 4) == 0);
     if (choice < 76) return model_delete(&tested, key);
     if (choice < 79) return model_peek(&tested, key);
     if (choice < 82) return model_contains(&tested, key);

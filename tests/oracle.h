@@ -124,6 +124,7 @@ enum {
     MODEL_KEYS = 512,        /* keys are numbers below this */
     MODEL_KEY_BYTES = 15,    /* at most */
     MODEL_VALUE_BYTES = 100, /* at most */
+    MODEL_PLACES = 1 << 16,  /* in the book of values */
     MODEL_REMOVALS = 256,    /* by one call */
     MODEL_PINS = 4,
     MODEL_BATCH = 40         /* requests at most */
@@ -151,17 +152,19 @@ static inline uint32_t model_key_number(const void *key, size_t key_bytes)
     return same ? number : UINT32_MAX;
 }
 
-/* The bytes that a tag stands for: a place in a book of random ones. */
+/* The place in a book of random bytes that a tag stands for. */
+static inline uint32_t model_value_begin(uint32_t tag) { return tag % MODEL_PLACES; }
+
+/* The bytes from there on. */
 static inline const unsigned char *model_value(uint32_t tag)
 {
-    enum { PLACES = 1 << 16 };
-    static unsigned char book[PLACES + MODEL_VALUE_BYTES];
+    static unsigned char book[MODEL_PLACES + MODEL_VALUE_BYTES];
     if (!book[0]) {
         uint64_t seed = 1;
         for (size_t at = 0; at < sizeof book; at++)
             book[at] = (unsigned char)(random_next(&seed) % 255 + 1);
     }
-    return book + tag % PLACES;
+    return book + model_value_begin(tag);
 }
 
 /* The bytes of an entry's value, until the next call. */
@@ -576,26 +579,29 @@ static inline bool model_compare_and_set(model *mine, uint32_t key, uint32_t val
 }
 
 /* The sum that an increment should make of an entry, or why it makes none. */
-static inline sark_cache_status model_sum(const oracle_entry *entry, int64_t delta, int64_t *sum)
+static inline sark_cache_status model_sum(const oracle_entry *entry, int64_t delta, bool saturates,
+                                          int64_t *sum)
 {
     if (entry->value_bytes != 8) return SARK_CACHE_NOT_INTEGER;
     const unsigned char *bytes = model_bytes(entry);
     uint64_t number = 0;
     for (int at = 0; at < 8; at++) number |= (uint64_t)bytes[at] << 8 * at;
-    return __builtin_add_overflow((int64_t)number, delta, sum) ? SARK_CACHE_OVERFLOW
-                                                               : SARK_CACHE_OK;
+    if (!__builtin_add_overflow((int64_t)number, delta, sum)) return SARK_CACHE_OK;
+    *sum = delta > 0 ? INT64_MAX : INT64_MIN;
+    return saturates ? SARK_CACHE_OK : SARK_CACHE_OVERFLOW;
 }
 
 static inline bool model_increment(model *mine, uint32_t key, int64_t delta,
-                                   const int64_t *initial, int64_t ttl_ms)
+                                   const int64_t *initial, int64_t ttl_ms, bool saturates)
 {
     unsigned char bytes[MODEL_KEY_BYTES];
     int64_t result = 77, sum = 77;
-    sark_cache_status status = sark_cache_increment(mine->cache, bytes, model_key(key, bytes),
-                                                    delta, initial, ttl_ms, &result);
+    sark_cache_status status =
+        (saturates ? sark_cache_increment_saturating : sark_cache_increment)(
+            mine->cache, bytes, model_key(key, bytes), delta, initial, ttl_ms, &result);
     const oracle_entry *live = model_live(mine, key);
     sark_cache_status expected = initial ? SARK_CACHE_OK : SARK_CACHE_MISS;
-    if (live) expected = model_sum(live, delta, &sum);
+    if (live) expected = model_sum(live, delta, saturates, &sum);
     else if (initial) sum = *initial;
     if (!model_status(mine, "increment", key, status, expected)) return false;
     if (status < 0) mine->counts.rejected_number++;
@@ -634,6 +640,27 @@ static inline bool model_append(model *mine, uint32_t key, uint32_t byte_count, 
     return model_rewrite(mine, entry, ttl_ms);
 }
 
+/* Puts the bytes that stand before in the book in front. */
+static inline bool model_prepend(model *mine, uint32_t key, uint32_t byte_count, int64_t ttl_ms)
+{
+    unsigned char bytes[MODEL_KEY_BYTES];
+    const oracle_entry *live = model_live(mine, key);
+    if (live && (live->is_number || live->value_bytes + byte_count > MODEL_VALUE_BYTES ||
+                 model_value_begin(live->tag) < byte_count))
+        return true;
+    const unsigned char *before = live ? model_value(live->tag) - byte_count : bytes;
+    sark_cache_status status = sark_cache_prepend(mine->cache, bytes, model_key(key, bytes),
+                                                  before, live ? byte_count : 1, ttl_ms);
+    if (!model_status(mine, "prepend", key, status, live ? SARK_CACHE_OK : SARK_CACHE_MISS))
+        return false;
+    if (!live) return model_may_have_expired(mine, key) && model_size(mine);
+    mine->counts.appends++;
+    oracle_entry entry = *live;
+    entry.tag -= byte_count;
+    entry.value_bytes += byte_count;
+    return model_rewrite(mine, entry, ttl_ms);
+}
+
 static inline bool model_take(model *mine, uint32_t key)
 {
     unsigned char bytes[MODEL_KEY_BYTES], value[MODEL_VALUE_BYTES];
@@ -662,6 +689,32 @@ static inline bool model_touch(model *mine, uint32_t key, int64_t ttl_ms)
     mine->counts.touches++;
     entry->deadline_ms = oracle_deadline(&mine->oracle, ttl_ms);
     oracle_use(&mine->oracle, oracle_find(&mine->oracle, key));
+    return model_nothing_left(mine) && model_size(mine);
+}
+
+/* With a buffer that is long enough, or not. */
+static inline bool model_get_and_touch(model *mine, uint32_t key, int64_t ttl_ms, bool is_short)
+{
+    unsigned char bytes[MODEL_KEY_BYTES], value[MODEL_VALUE_BYTES];
+    oracle_entry *entry = model_live(mine, key);
+    if (entry && !entry->value_bytes) is_short = false;
+    size_t value_bytes = 0, capacity = is_short && entry ? entry->value_bytes - 1 : sizeof value;
+    sark_cache_status expected = SARK_CACHE_MISS;
+    if (entry) expected = is_short ? SARK_CACHE_SHORT_BUFFER : SARK_CACHE_OK;
+    sark_cache_status status = sark_cache_get_and_touch(
+        mine->cache, bytes, model_key(key, bytes), value, capacity, &value_bytes, ttl_ms);
+    if (!model_status(mine, "get_and_touch", key, status, expected)) return false;
+    mine->counts.rejected_short_buffer += status == SARK_CACHE_SHORT_BUFFER;
+    if (status != SARK_CACHE_SHORT_BUFFER) model_count_read(mine, key, entry != NULL);
+    if (!entry) return model_may_have_expired(mine, key) && model_size(mine);
+    if (value_bytes != entry->value_bytes)
+        return model_differs(mine, "key %u: get_and_touch tells a wrong size", key);
+    if (status == SARK_CACHE_OK) {
+        if (!model_same(mine, entry, value, value_bytes)) return false;
+        mine->counts.touches++;
+        entry->deadline_ms = oracle_deadline(&mine->oracle, ttl_ms);
+        oracle_use(&mine->oracle, oracle_find(&mine->oracle, key));
+    }
     return model_nothing_left(mine) && model_size(mine);
 }
 

@@ -160,7 +160,9 @@ static uint32_t model_bytes_for(void) { return fuzz_below(MODEL_VALUE_BYTES + 1)
 static bool increment(uint32_t key)
 {
     int64_t delta = (int64_t)fuzz_number(), initial = (int64_t)fuzz_number();
-    return model_increment(&full, key, delta, fuzz_below(4) ? &initial : NULL, model_ttl_for());
+    uint32_t kind = fuzz_below(8);
+    return model_increment(&full, key, delta, kind % 4 ? &initial : NULL, model_ttl_for(),
+                           kind >= 4);
 }
 
 /* As many of the sixteen keys as a byte says, in turn. */
@@ -217,9 +219,17 @@ static bool call_with_entries(void)
     case 4: return model_compare_and_set(&full, key, model_bytes_for(), model_ttl_for(),
                                          fuzz_below(4) == 3);
     case 5: return increment(key);
-    case 6: return model_append(&full, key, fuzz_below(32), model_ttl_for());
+    case 6: {
+        uint32_t count = fuzz_below(64);
+        if (count % 2) return model_prepend(&full, key, count / 2, model_ttl_for());
+        return model_append(&full, key, count / 2, model_ttl_for());
+    }
     case 7: return model_take(&full, key);
-    case 8: return model_touch(&full, key, model_ttl_for());
+    case 8: {
+        uint32_t kind = fuzz_below(4);
+        if (kind < 2) return model_touch(&full, key, model_ttl_for());
+        return model_get_and_touch(&full, key, model_ttl_for(), kind == 2);
+    }
     case 9: return model_delete(&full, key);
     case 10: return model_pin_key(&full, key);
     case 11: return model_unpin(&full, key % MODEL_PINS);

@@ -230,6 +230,19 @@ static void pair_touch(pair_result *result, unsigned who)
     result->status = sark_cache_touch(pair_cache, "k", 1, 2000 + (int64_t)who);
 }
 
+static void pair_prepend(pair_result *result, unsigned who)
+{
+    result->status = sark_cache_prepend(pair_cache, "k", 1, who ? "dd" : "c", who + 1, 0);
+}
+
+static void pair_get_and_touch(pair_result *result, unsigned who)
+{
+    size_t value_bytes = 0;
+    result->status = sark_cache_get_and_touch(pair_cache, "k", 1, result->value, PAIR_VALUE_BYTES,
+                                              &value_bytes, 3000 + (int64_t)who);
+    result->value_bytes = (uint32_t)value_bytes;
+}
+
 static void pair_delete(pair_result *result, unsigned who)
 {
     (void)who;
@@ -303,8 +316,10 @@ static const pair_call pair_calls[] = {
     {"compare_and_set", pair_compare_and_set, true, false},
     {"increment", pair_increment, true, false},
     {"append", pair_append, true, true},
+    {"prepend", pair_prepend, true, true},
     {"take", pair_take, false, false},
     {"touch", pair_touch, false, false},
+    {"get_and_touch", pair_get_and_touch, false, false},
     {"delete", pair_delete, false, false},
     {"clear", pair_clear, false, false},
     {"cleanup", pair_cleanup, false, false},
@@ -475,7 +490,8 @@ static void pair_list_orders(const scenario *pair, bool is_timed, struct pair_re
     memcpy(reference->orders, pair_plain_orders, plain_count * PAIR_STEPS);
     for (unsigned who = 0; who < 2; who++) {
         const pair_call *call = pair_call_of(pair, who), *other = pair_call_of(pair, !who);
-        bool is_kept = other->renews || other->run == pair_touch;
+        bool is_kept =
+            other->renews || other->run == pair_touch || other->run == pair_get_and_touch;
         if (call->run == pair_clear && other->renews)
             pair_list_clears_past(who, plain_count, reference);
         if (!is_timed || !call->looks || !is_kept) continue;
