@@ -170,7 +170,7 @@ typedef enum sark_cache_cause {
     SARK_CACHE_EVICTED = 1,  /* the least recently used, when room was needed */
     SARK_CACHE_REPLACED = 2, /* a live entry overwritten by another value */
     SARK_CACHE_DELETED = 3,  /* by delete or take */
-    SARK_CACHE_CLEARED = 4,
+    SARK_CACHE_CLEARED = 4,  /* by clear, clear_prefix or clear_if */
     SARK_CACHE_DESTROYED = 5
 } sark_cache_cause;
 
@@ -417,6 +417,14 @@ SARK_CACHE_API sark_cache_status sark_cache_delete(sark_cache *cache, const void
    expired included; 0 for NULL. */
 SARK_CACHE_API uint64_t sark_cache_clear(sark_cache *cache);
 
+/* Removes every entry written before the call whose key begins with these bytes, in bounded steps.
+   It looks at all entries.
+   prefix   NULL is legal with 0 bytes: then all keys begin with it
+   removed  how many, those that had expired included; may be NULL
+   Returns OK; BAD_ARGUMENT. */
+SARK_CACHE_API sark_cache_status sark_cache_clear_prefix(sark_cache *cache, const void *prefix,
+                                                         size_t prefix_bytes, uint64_t *removed);
+
 /* ---- Many keys at a time -------------------------------------------------------------------- */
 
 /* Each request is as a call of its own, in turn, with an answer of its own; what other threads do
@@ -472,7 +480,7 @@ SARK_CACHE_API sark_cache_status sark_cache_delete_many(sark_cache *cache,
    Returns how many were removed; 0 for NULL. */
 SARK_CACHE_API uint64_t sark_cache_cleanup_expired(sark_cache *cache, uint64_t max_entries);
 
-/* Called for an entry, outside every lock; returns whether to go on. */
+/* Called for an entry, outside every lock; returns whether to go on, or to remove the entry. */
 typedef bool (*sark_cache_visit)(void *context, const void *key, size_t key_bytes,
                                  const void *value, size_t value_bytes, int64_t ttl_left_ms);
 
@@ -481,6 +489,14 @@ typedef bool (*sark_cache_visit)(void *context, const void *key, size_t key_byte
    Returns OK (also where the visitor ended it), NO_PIN, BAD_ARGUMENT. */
 SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cache_visit visit,
                                                     void *context);
+
+/* Removes the live entries for which a visitor returns true, in bounded steps. Each that stays
+   throughout is asked for once; what is written meanwhile may be, and is removed only as it was
+   when the visitor saw it. Holds one pin for its duration.
+   removed  how many; may be NULL
+   Returns OK, NO_PIN, BAD_ARGUMENT. */
+SARK_CACHE_API sark_cache_status sark_cache_clear_if(sark_cache *cache, sark_cache_visit matches,
+                                                     void *context, uint64_t *removed);
 
 /* Verifies the invariants, in bounded steps; totals only where nobody writes meanwhile.
    report        where the number and text of the first broken one goes; may be NULL with 0
@@ -592,7 +608,7 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    >>reading   get and its kin
    >>writing   set and its kin
    >>batch     many keys at a time
-   >>care      clear, cleanup, foreach
+   >>care      clear and its kin, cleanup, foreach
    >>latency   sampled histograms
    >>metrics   counters, summed
    >>check     every invariant, by number
@@ -6299,8 +6315,8 @@ SARK_CACHE_API sark_cache_status sark_cache_delete_many(sark_cache *cache,
 
 /* ---- >>care ----------------------------------------------------------------------------------
 
-   Purpose. What goes over all entries: clear, cleanup, foreach. Each walks in steps of one entry
-   or SARKI_MOVES of them; between steps no lock is held.
+   Purpose. What goes over all entries: clear and its kin, cleanup, foreach. Each walks in steps of
+   one entry or SARKI_MOVES of them; between steps no lock is held.
 
    A walk goes over the slots of the index. The tag of a slot names its shard, so the lock is taken
    before the entry is looked at; then the slot must still hold what it held. A live key never
@@ -6314,25 +6330,52 @@ static bool sarki_walk_next(const sark_cache *cache, sarki_spot *spot)
     return ++spot->bucket < cache->index.bucket_count;
 }
 
-/* Removes the entry of a slot, if it is not newer than its shard's cut. An entry has 48 bits of its
-   version, so that none is newer once the shard's has more. */
-static bool sarki_walk_remove(sark_cache *cache, sarki_spot spot, const uint64_t *cuts,
-                              sark_cache_cause cause, sarki_frame *frame)
+/* Which entries a walk removes. */
+typedef struct sarki_selection {
+    sark_cache_cause cause;
+    const uint64_t *cuts;     /* of each shard, the last version that is removed; NULL: only one */
+    const sarki_shard *shard; /* that one's shard, as others count their own versions, */
+    uint64_t version;         /* and version */
+    const void *prefix;       /* of the keys */
+    size_t prefix_bytes;
+} sarki_selection;
+
+/* Whether an entry is selected. An entry has 48 bits of its version, so that none is newer than a
+   cut once the shard's has more. */
+static bool sarki_selects(const sark_cache *cache, const sarki_selection *selection,
+                          const sarki_shard *shard, sarki_entry *entry)
+{
+    uint64_t version = sarki_entry_version(entry);
+    bool is_due = selection->cuts
+                      ? version <= selection->cuts[shard - cache->shards]
+                      : shard == selection->shard && version == selection->version;
+    if (!is_due || entry->key_bytes < selection->prefix_bytes) return false;
+    SARKI_BYTES_READ(entry);
+    return selection->prefix_bytes == 0 ||
+           memcmp(sarki_entry_key(entry), selection->prefix, selection->prefix_bytes) == 0;
+}
+
+/* Removes the entry of a slot if it is selected. */
+static bool sarki_walk_remove(sark_cache *cache, sarki_spot spot, const sarki_selection *selection,
+                              sarki_frame *frame)
 {
     uint32_t ref = 0;
     sarki_shard *shard = sarki_slot_lock(cache, spot, &ref);
     if (!shard) return false;
     sarki_entry *entry = sarki_entry_of(cache, ref);
-    bool old = sarki_entry_version(entry) <= cuts[shard - cache->shards];
-    if (old && sarki_entry_expired(cache, entry)) {
+    bool selected = sarki_selects(cache, selection, shard, entry);
+    bool expired = selected && sarki_entry_expired(cache, entry);
+    if (expired && !selection->cuts) {
+        selected = false; /* the one that is wanted was live */
+    } else if (expired) {
         sarki_remove_locked(cache, shard, spot, ref, SARK_CACHE_EXPIRED, frame);
         sarki_count_locked(&shard->a_expired_by_writers, 1);
-    } else if (old) {
-        sarki_remove_locked(cache, shard, spot, ref, cause, frame);
-        sarki_count_locked(&shard->a_cleared, cause == SARK_CACHE_CLEARED);
+    } else if (selected) {
+        sarki_remove_locked(cache, shard, spot, ref, selection->cause, frame);
+        sarki_count_locked(&shard->a_cleared, selection->cause == SARK_CACHE_CLEARED);
     }
     sarki_shard_unlock(shard);
-    return old;
+    return selected;
 }
 
 /* Gives back the places of removed entries, and reports and retires them. */
@@ -6342,10 +6385,13 @@ static void sarki_walk_flush(sark_cache *cache, uint32_t removed, sarki_frame *f
     sarki_frame_flush(cache, frame);
 }
 
-/* Removes all entries that are there now. Each removal linearizes by itself. */
-static uint64_t sarki_remove_all(sark_cache *cache, sark_cache_cause cause)
+/* Removes all entries that are there now and whose keys begin so. Each removal linearizes by
+   itself. */
+static uint64_t sarki_remove_all(sark_cache *cache, sark_cache_cause cause, const void *prefix,
+                                 size_t prefix_bytes)
 {
     uint64_t cuts[SARKI_MAX_SHARDS], total = 0;
+    sarki_selection selection = {cause, cuts, NULL, 0, prefix, prefix_bytes};
     sarki_frame frame = {{0, 0}};
     sarki_spot spot = {0, 0};
     uint32_t removed = 0;
@@ -6355,7 +6401,7 @@ static uint64_t sarki_remove_all(sark_cache *cache, sark_cache_cause cause)
         sarki_shard_unlock(&cache->shards[i]);
     }
     do {
-        removed += sarki_walk_remove(cache, spot, cuts, cause, &frame);
+        removed += sarki_walk_remove(cache, spot, &selection, &frame);
         if (removed < SARKI_RETIRE_BATCH) continue;
         total += removed;
         sarki_walk_flush(cache, removed, &frame);
@@ -6367,7 +6413,17 @@ static uint64_t sarki_remove_all(sark_cache *cache, sark_cache_cause cause)
 
 SARK_CACHE_API uint64_t sark_cache_clear(sark_cache *cache)
 {
-    return cache ? sarki_remove_all(cache, SARK_CACHE_CLEARED) : 0;
+    return cache ? sarki_remove_all(cache, SARK_CACHE_CLEARED, NULL, 0) : 0;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_clear_prefix(sark_cache *cache, const void *prefix,
+                                                         size_t prefix_bytes, uint64_t *removed)
+{
+    if (!cache || (!prefix && prefix_bytes > 0))
+        return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
+    uint64_t count = sarki_remove_all(cache, SARK_CACHE_CLEARED, prefix, prefix_bytes);
+    if (removed) *removed = count;
+    return SARK_CACHE_OK;
 }
 
 SARK_CACHE_API uint64_t sark_cache_cleanup_expired(sark_cache *cache, uint64_t max_entries)
@@ -6391,10 +6447,41 @@ SARK_CACHE_API uint64_t sark_cache_cleanup_expired(sark_cache *cache, uint64_t m
     return total;
 }
 
-SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cache_visit visit,
-                                                    void *context)
+/* A walk that visits entries, and goes on while the visitor returns true, or removes those for
+   which it does. */
+typedef struct sarki_visits {
+    sark_cache_visit visit;
+    void *context;
+    bool removes;
+    uint64_t removed;
+} sarki_visits;
+
+/* Visits an entry, which the walk's pin protects, if it is live. Returns the visitor's answer, or
+   the one by which nothing happens. */
+static bool sarki_visit(const sark_cache *cache, const sarki_visits *visits, sarki_entry *entry)
 {
-    if (!cache || !visit) return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
+    int64_t left_ms = sarki_ttl_left_ms(cache, sarki_entry_deadline(entry));
+    if (left_ms == 0) return !visits->removes;
+    SARKI_BYTES_READ(entry);
+    return visits->visit(visits->context, sarki_entry_key(entry), entry->key_bytes,
+                         sarki_entry_value(entry), entry->value_bytes, left_ms);
+}
+
+/* Removes the entry of a slot if it has this version of this shard still. It is reported at once: a
+   visitor that forks must not leave behind what only a walk's frame knows. */
+static bool sarki_visit_remove(sark_cache *cache, sarki_spot spot, const sarki_shard *shard,
+                               uint64_t version)
+{
+    sarki_selection selection = {SARK_CACHE_CLEARED, NULL, shard, version, NULL, 0};
+    sarki_frame frame = {{0, 0}};
+    if (!sarki_walk_remove(cache, spot, &selection, &frame)) return false;
+    sarki_walk_flush(cache, 1, &frame);
+    return true;
+}
+
+static sark_cache_status sarki_visit_all(sark_cache *cache, sarki_visits *visits)
+{
+    if (!cache || !visits->visit) return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
     sarki_pin *pin = sarki_pin_claim(&cache->leases, SARKI_CLAIMED);
     if (!pin) return sarki_refuse(cache, SARK_CACHE_NO_PIN);
     sarki_store32_relaxed(&pin->a_visitor, sarki_thread_hash()); /* order: R2 it is claimed */
@@ -6411,16 +6498,31 @@ SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cach
         sarki_store32_release(&pin->a_ref, ref);
         sarki_shard_unlock(shard);
         sarki_entry *entry = sarki_entry_of(cache, ref);
-        int64_t left_ms = sarki_ttl_left_ms(cache, sarki_entry_deadline(entry));
-        SARKI_BYTES_READ(entry);
-        if (left_ms > 0)
-            go_on = visit(context, sarki_entry_key(entry), entry->key_bytes,
-                          sarki_entry_value(entry), entry->value_bytes, left_ms);
+        uint64_t version = sarki_entry_version(entry);
+        bool answer = sarki_visit(cache, visits, entry);
         sarki_store32_release(&pin->a_ref, SARKI_CLAIMED); /* order: E5 */
+        if (!visits->removes) go_on = answer;
+        else if (answer) visits->removed += sarki_visit_remove(cache, spot, shard, version);
     } while (go_on && sarki_walk_next(cache, &spot));
     sarki_cancel_allow(cancel);
     sarki_pin_back(&cache->leases, (uint32_t)(pin - cache->leases.pins), use);
     return SARK_CACHE_OK;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_foreach(sark_cache *cache, sark_cache_visit visit,
+                                                    void *context)
+{
+    sarki_visits visits = {visit, context, false, 0};
+    return sarki_visit_all(cache, &visits);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_clear_if(sark_cache *cache, sark_cache_visit matches,
+                                                     void *context, uint64_t *removed)
+{
+    sarki_visits visits = {matches, context, true, 0};
+    sark_cache_status status = sarki_visit_all(cache, &visits);
+    if (status == SARK_CACHE_OK && removed) *removed = visits.removed;
+    return status;
 }
 
 /* The cleanup thread: removes what has expired, and frees what is retired, at each interval. */
@@ -7450,7 +7552,7 @@ SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache)
         return sarki_refuse(cache, SARK_CACHE_BUSY);
     }
     cache->closing = true;
-    sarki_remove_all(cache, SARK_CACHE_DESTROYED);
+    sarki_remove_all(cache, SARK_CACHE_DESTROYED, NULL, 0);
     sark_cache_config config = cache->config;
     void *memory = cache->allocation;
     sarki_locks_destroy(cache, 6 + cache->shard_count);

@@ -153,6 +153,8 @@ static void do_care(void)
     (void)sark_cache_get_many(cache, &get, 1);
     (void)sark_cache_delete_many(cache, &gone, 1);
     (void)sark_cache_foreach(cache, visit, NULL);
+    (void)sark_cache_clear_if(cache, visit, NULL, NULL);
+    (void)sark_cache_clear_prefix(cache, "k", 1, NULL);
     (void)sark_cache_cleanup_expired(cache, 0);
     CHECK(sark_cache_check(cache, report, sizeof report));
     sark_cache_metrics_read(cache, &metrics);

@@ -721,6 +721,30 @@ static void do_foreach(void)
     foreach();
 }
 
+static bool choose(void *context, const void *key, size_t key_bytes, const void *value,
+                   size_t value_bytes, int64_t ttl_left_ms)
+{
+    uint32_t number;
+    (void)visit(context, key, key_bytes, value, value_bytes, ttl_left_ms);
+    memcpy(&number, key, sizeof number);
+    return number % 2;
+}
+
+/* What is left of the even ones is what was there of them. */
+static void do_clear_some(void)
+{
+    uint64_t seen = 0, removed = 77;
+    for (uint32_t key = 0; key < 8; key++) set(key, 'a', 100, 0);
+    uint64_t before = sark_cache_size(now.cache);
+    begin();
+    CHECK(sark_cache_clear_if(now.cache, choose, &seen, &removed) == SARK_CACHE_OK);
+    CHECK(seen == before && removed <= before && sark_cache_size(now.cache) == before - removed);
+    uint32_t key = 2;
+    removed = 77;
+    CHECK(sark_cache_clear_prefix(now.cache, &key, sizeof key, &removed) == SARK_CACHE_OK);
+    CHECK(removed <= 1);
+}
+
 static void do_metrics(void)
 {
     set(1, 'a', 10, 0);
@@ -893,6 +917,7 @@ static const scenario scenarios[] = {
     {"clear", do_clear, 0, {SMALL}},
     {"clear, callbacks that call", do_clear, CALLBACKS_CALL, {SMALL}},
     {"foreach", do_foreach, 0, {SMALL}},
+    {"clear_if, clear_prefix", do_clear_some, 0, {SMALL}},
     {"metrics and latencies", do_metrics, OWN_ALLOCATOR, {.max_entries = 40, .shard_count = 2,
                                                            .latency_sample_every = 1}},
     {"a bit of all", do_a_bit_of_all, 0, {SMALL}},

@@ -64,8 +64,10 @@ static bool random_write(run *mine, model_write_call call, uint32_t key)
 
 static bool random_rare(run *mine, uint32_t key)
 {
-    switch (random_below(&mine->random, 24)) {
+    switch (random_below(&mine->random, 26)) {
     case 0: return model_clear(&tested);
+    case 24: return model_clear_prefix(&tested, random_below(&mine->random, MODEL_KEY_BYTES));
+    case 25: return model_clear_if(&tested, 1 + random_below(&mine->random, 8));
     case 1: case 2: return model_foreach(&tested);
     case 3: return model_check(&tested);
     case 4: case 5: return model_metrics(&tested);

@@ -756,6 +756,31 @@ static inline bool model_clear(model *mine)
     return model_many_left(mine, resident, SARK_CACHE_CLEARED) && model_size(mine);
 }
 
+/* All whose keys begin with so many bytes of padding. */
+static inline bool model_clear_prefix(model *mine, size_t prefix_bytes)
+{
+    unsigned char prefix[MODEL_KEY_BYTES], bytes[MODEL_KEY_BYTES];
+    uint64_t removed = 77;
+    size_t expected = 0;
+    memset(prefix, 0x5A, sizeof prefix);
+    for (size_t at = 0; at < oracle_size(&mine->oracle); at++)
+        expected += model_key(mine->oracle.entries[at].key, bytes) >= prefix_bytes &&
+                    memcmp(bytes, prefix, prefix_bytes) == 0;
+    sark_cache_status status = sark_cache_clear_prefix(mine->cache, prefix, prefix_bytes, &removed);
+    if (!model_status(mine, "clear_prefix", 0, status, SARK_CACHE_OK)) return false;
+    if (removed != expected)
+        return model_differs(mine, "clear_prefix removes %" PRIu64 " instead of %zu", removed,
+                             expected);
+    for (size_t at = 0; mine->silent && at < oracle_size(&mine->oracle);) {
+        bool left = model_key(mine->oracle.entries[at].key, bytes) >= prefix_bytes &&
+                    memcmp(bytes, prefix, prefix_bytes) == 0;
+        if (left) oracle_remove(&mine->oracle, at);
+        else at++;
+    }
+    return (mine->silent || model_many_left(mine, expected, SARK_CACHE_CLEARED)) &&
+           model_size(mine);
+}
+
 /* At most so many of the expired; 0: all. */
 static inline bool model_cleanup(model *mine, uint64_t most)
 {
@@ -802,6 +827,38 @@ static inline bool model_foreach(model *mine)
     if (visits.count != live && !mine->trouble[0])
         return model_differs(mine, "%zu visited instead of %zu", visits.count, live);
     return model_nothing_left(mine) && model_size(mine);
+}
+
+typedef struct model_choice {
+    model_visits visits;
+    uint32_t every; /* keys that this divides are to be removed */
+    size_t chosen;
+} model_choice;
+
+static inline bool model_choose(void *context, const void *key, size_t key_bytes,
+                                const void *value, size_t value_bytes, int64_t ttl_left_ms)
+{
+    model_choice *choice = context;
+    if (!model_visit(&choice->visits, key, key_bytes, value, value_bytes, ttl_left_ms))
+        return false;
+    bool is_chosen = model_key_number(key, key_bytes) % choice->every == 0;
+    choice->chosen += is_chosen;
+    return is_chosen;
+}
+
+/* All live ones whose numbers can be divided so. */
+static inline bool model_clear_if(model *mine, uint32_t every)
+{
+    model_choice choice = {.visits = {.mine = mine}, .every = every};
+    uint64_t removed = 77;
+    size_t live = oracle_size(&mine->oracle) - oracle_expired_count(&mine->oracle);
+    if (mine->pin_count == MODEL_PINS || mine->silent) return true;
+    sark_cache_status status = sark_cache_clear_if(mine->cache, model_choose, &choice, &removed);
+    if (!model_status(mine, "clear_if", 0, status, SARK_CACHE_OK) || mine->trouble[0]) return false;
+    if (choice.visits.count != live || removed != choice.chosen)
+        return model_differs(mine, "clear_if sees %zu and removes %" PRIu64, choice.visits.count,
+                             removed);
+    return model_many_left(mine, choice.chosen, SARK_CACHE_CLEARED) && model_size(mine);
 }
 
 /* ---- Batches -------------------------------------------------------------------------------- */

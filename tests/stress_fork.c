@@ -340,6 +340,26 @@ TEST(a_walk_that_forks)
     CHECK(child_ended((pid_t)mine.status, &ended) && ended == 0);
 }
 
+/* The same of a walk that removes what it has visited, in both processes. */
+TEST(a_removing_walk_that_forks)
+{
+    sark_cache *cache = one_pin_cache();
+    uint64_t removed = 0;
+    REQUIRE(cache != NULL);
+    for (uint32_t key = 0; key < 5; key++)
+        CHECK(sark_cache_set(cache, &key, sizeof key, "value", 5, 0) == SARK_CACHE_OK);
+    inside mine = {cache, 0, 3, -1};
+    CHECK(sark_cache_clear_if(cache, fork_on, &mine, &removed) == SARK_CACHE_OK);
+    CHECK(removed == 5 && mine.removals == 5 && sark_cache_size(cache) == 0);
+    bool is_sound = sark_cache_check(cache, NULL, 0);
+    CHECK(is_sound);
+    sark_cache_status status = sark_cache_destroy(cache);
+    if (mine.status == 0) _exit(status != SARK_CACHE_OK || atomic_load(&test_failures_in_case));
+    CHECK(status == SARK_CACHE_OK && mine.status > 0);
+    int ended = -1;
+    CHECK(child_ended((pid_t)mine.status, &ended) && ended == 0);
+}
+
 /* ---- A fork on the cleanup thread ------------------------------------------------------------ */
 
 static void fork_at_expiry(void *context, const void *key, size_t key_bytes, const void *value,
@@ -406,6 +426,7 @@ int main(int argument_count, char **arguments)
     RUN(pins_stay_out);
     RUN(a_walk_of_another_thread);
     RUN(a_walk_that_forks);
+    RUN(a_removing_walk_that_forks);
     RUN(fork_on_the_cleanup_thread);
     RUN(fork_inside_a_callback);
     RUN(forks_while_entries_bind);

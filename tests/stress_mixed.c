@@ -302,13 +302,37 @@ static void check_cache(void)
     if (text[0]) printf("  %s\n", text);
 }
 
+static bool matches_some(void *context, const void *key, size_t key_bytes, const void *value,
+                         size_t value_bytes, int64_t ttl_left_ms)
+{
+    uint64_t number, unique;
+    CHECK(key_bytes == sizeof number && ttl_left_ms > 0);
+    memcpy(&number, key, sizeof number);
+    verify(value, value_bytes, number, &unique);
+    return number % 8 == *(const uint64_t *)context;
+}
+
+/* Clears an eighth of the keys, by their first byte or by a look at each. */
+static void clear_some(worker *self)
+{
+    uint64_t part = test_below(&self->random, 8), removed = 0;
+    unsigned char first = (unsigned char)part;
+    if (test_below(&self->random, 2))
+        CHECK(sark_cache_clear_if(cache, matches_some, &part, &removed) == SARK_CACHE_OK);
+    else CHECK(sark_cache_clear_prefix(cache, &first, 1, &removed) == SARK_CACHE_OK);
+    self->counts.cleared += removed;
+}
+
 static void do_rare(worker *self)
 {
     sark_cache_metrics metrics;
     int visits = 1000;
-    switch (test_below(&self->random, 6)) {
+    switch (test_below(&self->random, 7)) {
     case 0:
         if (test_below(&self->random, 8) == 0) self->counts.cleared += sark_cache_clear(cache);
+        break;
+    case 6:
+        if (test_below(&self->random, 8) == 0) clear_some(self);
         break;
     case 1: CHECK(sark_cache_foreach(cache, visit_some, &visits) == SARK_CACHE_OK); break;
     case 2: (void)sark_cache_cleanup_expired(cache, test_below(&self->random, 64)); break;

@@ -255,6 +255,30 @@ static void pair_clear(pair_result *result, unsigned who)
     result->number = (int64_t)sark_cache_clear(pair_cache);
 }
 
+static void pair_clear_prefix(pair_result *result, unsigned who)
+{
+    uint64_t removed = 0;
+    (void)who;
+    result->status = sark_cache_clear_prefix(pair_cache, "k", 1, &removed);
+    result->number = (int64_t)removed;
+}
+
+static bool pair_matches(void *context, const void *key, size_t key_bytes, const void *value,
+                         size_t value_bytes, int64_t ttl_left_ms)
+{
+    (void)context, (void)value, (void)value_bytes, (void)ttl_left_ms;
+    for (unsigned i = 0; i < 4; i++) schedule_point();
+    return key_bytes == 1 && *(const char *)key == 'k';
+}
+
+static void pair_clear_if(pair_result *result, unsigned who)
+{
+    uint64_t removed = 0;
+    (void)who;
+    result->status = sark_cache_clear_if(pair_cache, pair_matches, NULL, &removed);
+    result->number = (int64_t)removed;
+}
+
 static void pair_cleanup(pair_result *result, unsigned who)
 {
     (void)who;
@@ -322,6 +346,8 @@ static const pair_call pair_calls[] = {
     {"get_and_touch", pair_get_and_touch, false, false},
     {"delete", pair_delete, false, false},
     {"clear", pair_clear, false, false},
+    {"clear_prefix", pair_clear_prefix, false, false},
+    {"clear_if", pair_clear_if, false, true},
     {"cleanup", pair_cleanup, false, false},
     {"foreach", pair_foreach, false, true},
     {"check", pair_check, false, false},
@@ -412,6 +438,11 @@ static void pair_collect(pair_variant variant, pair_outcome *outcome)
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
 
+static bool pair_clears(const pair_call *call)
+{
+    return call->run == pair_clear || call->run == pair_clear_prefix || call->run == pair_clear_if;
+}
+
 /* What two runs need not have in common.
      A full cache: where the key has just left and its place is not given back, or is taken and the
      key not yet there, a write that overlaps evicts the neighbour.
@@ -423,8 +454,7 @@ static void pair_mask(const scenario *pair, pair_variant variant, pair_outcome *
 {
     const pair_call *calls[2] = {&pair_calls[pair->one], &pair_calls[pair->other]};
     for (unsigned i = 0; i < 2; i++) {
-        bool is_clear = calls[i]->run == pair_clear;
-        bool shares = calls[!i]->renews || calls[!i]->run == pair_clear;
+        bool is_clear = pair_clears(calls[i]), shares = calls[!i]->renews || pair_clears(calls[!i]);
         if (is_clear && (shares || variant.is_full)) outcome->results[i].number = 0;
         if (is_clear && calls[!i]->renews) outcome->report_sum = 0;
         if (variant.start == PAIR_WITH_TTL && calls[i]->run == pair_ttl)
@@ -492,7 +522,7 @@ static void pair_list_orders(const scenario *pair, bool is_timed, struct pair_re
         const pair_call *call = pair_call_of(pair, who), *other = pair_call_of(pair, !who);
         bool is_kept =
             other->renews || other->run == pair_touch || other->run == pair_get_and_touch;
-        if (call->run == pair_clear && other->renews)
+        if (pair_clears(call) && other->renews)
             pair_list_clears_past(who, plain_count, reference);
         if (!is_timed || !call->looks || !is_kept) continue;
         pair_add_order(reference, (pair_step)!who, PAIR_MISSED, PAIR_LEAP);
@@ -505,6 +535,7 @@ static void pair_run_step(const scenario *pair, pair_step step, pair_step missin
                           pair_outcome *outcome)
 {
     if (step == PAIR_LEAP) (void)schedule_disarm();
+    else if (step == PAIR_CLEAR_PAST && pair_call_of(pair, missing)->run != pair_clear) return;
     else if (step == PAIR_CLEAR_PAST) (void)sark_cache_delete(pair_cache, "n", 1);
     else if (step == PAIR_MISSED)
         outcome->results[missing].status =
