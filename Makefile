@@ -27,7 +27,7 @@ TRACES :=
 # Not gcc-multilib: it removes the compilers for other targets.
 PACKAGES := gcc g++ clang libclang-rt-dev clang-19 libclang-rt-19-dev llvm-19 clang-tidy-19 \
             libstb-dev zlib1g-dev relacy-dev valgrind universal-ctags cppcheck shellcheck jq strace \
-            musl-tools qemu-user \
+            prometheus python3-prometheus-client musl-tools qemu-user \
             gcc-i686-linux-gnu libc6-dev-i386-cross \
             gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
             gcc-arm-linux-gnueabi libc6-dev-armel-cross \

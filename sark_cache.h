@@ -127,7 +127,7 @@ typedef enum sark_cache_status {
     SARK_CACHE_BAD_TTL = -2,            /* a negative TTL */
     SARK_CACHE_BAD_KEY = -3,            /* a key of more than 65,535 bytes */
     SARK_CACHE_TOO_LARGE = -4,          /* the entry would not fit the empty cache */
-    SARK_CACHE_SHORT_BUFFER = -5,       /* the value is longer than the buffer; its size is told */
+    SARK_CACHE_SHORT_BUFFER = -5,       /* the buffer is too short; the size is told */
     SARK_CACHE_NO_MEMORY = -6,          /* create: the allocator gave no region */
     SARK_CACHE_BUSY = -7,               /* set: pins leave no gap; destroy: pins are out; both:
                                            inside a callback */
@@ -514,7 +514,7 @@ SARK_CACHE_API uint64_t sark_cache_size(const sark_cache *cache);
 /* Sampled latencies of one kind of call, in nanoseconds. Bucket 0 counts what took less than
    32 ns; from there each power of two has four. A percentile is the upper end of its bucket. */
 typedef struct sark_cache_latency {
-    uint64_t count;
+    uint64_t count, total_ns;
     uint64_t p50_ns, p95_ns, p99_ns, p999_ns, max_ns;
     uint64_t buckets[SARK_CACHE_LATENCY_BUCKETS];
 } sark_cache_latency;
@@ -571,6 +571,32 @@ SARK_CACHE_API void sark_cache_metrics_read(const sark_cache *cache, sark_cache_
 /* Counts of calls and removals, peaks, moves and latencies start anew; cleanup_* go on. */
 SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
 
+/* Metrics that are to be shown as those of a cache of this name: the label cache="...". */
+typedef struct sark_cache_exposed {
+    const char *name; /* UTF-8; NULL: without the label */
+    const sark_cache_metrics *metrics;
+} sark_cache_exposed;
+
+typedef enum sark_cache_exposition {
+    SARK_CACHE_PROMETHEUS = 0, /* Prometheus' text format, version 0.0.4: text/plain */
+    SARK_CACHE_OPENMETRICS = 1 /* OpenMetrics 1.0: application/openmetrics-text, ends with # EOF */
+} sark_cache_exposition;
+
+/* Writes metrics for a scraper, those of several caches together, as each metric may stand but
+   once in what is scraped. Latencies are written where some were sampled. Counters that were reset
+   begin anew, which scrapers know of.
+   exposed        so many caches, whose names differ; NULL is legal with 0
+   text           where it goes, with a NUL at the end; NULL is legal with a capacity of 0
+   text_capacity  bytes at text
+   text_bytes     its length without the NUL, also with SHORT_BUFFER; may be NULL
+   Returns OK; SHORT_BUFFER where text_capacity is not above the length (the text is empty then);
+   BAD_ARGUMENT. Threads: any. Nothing is allocated. */
+SARK_CACHE_API sark_cache_status sark_cache_metrics_prometheus(const sark_cache_exposed *exposed,
+                                                               size_t count,
+                                                               sark_cache_exposition format,
+                                                               char *text, size_t text_capacity,
+                                                               size_t *text_bytes);
+
 #ifdef __cplusplus
 }
 #endif
@@ -611,6 +637,7 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache);
    >>care      clear and its kin, cleanup, foreach
    >>latency   sampled histograms
    >>metrics   counters, summed
+   >>exposed   metrics as a scraper reads them
    >>check     every invariant, by number
    >>layout    from a configuration to a region
    >>life      create and destroy
@@ -3334,7 +3361,7 @@ enum { SARKI_LATENCY_HIT, SARKI_LATENCY_MISS, SARKI_LATENCY_SET, SARKI_LATENCY_K
 
 typedef struct sarki_histogram {
     sarki_a64 a_buckets[SARK_CACHE_LATENCY_BUCKETS];
-    sarki_a64 a_max_ns;
+    sarki_a64 a_total_ns, a_max_ns;
 } sarki_histogram;
 
 /* The metrics' counts at the last reset: the fields that come first, and two more. */
@@ -6599,6 +6626,7 @@ static void sarki_latency_end(sark_cache *cache, int64_t begin_ns, int kind)
     uint64_t ns = (uint64_t)(end_ns - begin_ns);
     sarki_histogram *histogram = &cache->histograms[kind];
     sarki_add64_relaxed(&histogram->a_buckets[sarki_latency_bucket(ns)], 1); /* order: R1 */
+    sarki_add64_relaxed(&histogram->a_total_ns, ns);                         /* order: R1 */
     uint64_t max_ns = sarki_load64_relaxed(&histogram->a_max_ns);            /* order: R3 */
     while (ns > max_ns && !sarki_cas64_relaxed(&histogram->a_max_ns, max_ns, ns)) /* order: R1 */
         max_ns = sarki_load64_relaxed(&histogram->a_max_ns); /* order: R3 the swap */
@@ -6622,13 +6650,15 @@ static void sarki_latency_read(const sark_cache *cache, int kind, sark_cache_lat
     const sarki_histogram *histogram = &cache->histograms[kind];
     for (uint32_t i = 0; i < SARK_CACHE_LATENCY_BUCKETS; i++) /* order: R1 */
         latency->buckets[i] = sarki_load64_relaxed(&histogram->a_buckets[i]);
-    latency->max_ns = sarki_load64_relaxed(&histogram->a_max_ns); /* order: R1 */
+    latency->total_ns = sarki_load64_relaxed(&histogram->a_total_ns); /* order: R1 */
+    latency->max_ns = sarki_load64_relaxed(&histogram->a_max_ns);     /* order: R1 */
 }
 
 /* Takes a baseline off, and works the percentiles out. */
 static void sarki_latency_finish(sark_cache_latency *latency, const sark_cache_latency *baseline)
 {
     latency->count = 0;
+    latency->total_ns -= baseline->total_ns;
     for (uint32_t i = 0; i < SARK_CACHE_LATENCY_BUCKETS; i++) {
         latency->buckets[i] -= baseline->buckets[i];
         latency->count += latency->buckets[i];
@@ -6794,7 +6824,7 @@ static void sarki_metrics_collect(const sark_cache *cache, sark_cache_metrics *m
 /* Takes the baseline off the counts, which stand first in the struct. */
 static void sarki_metrics_subtract(const sark_cache *cache, sark_cache_metrics *metrics)
 {
-    static const sark_cache_latency none = {0, 0, 0, 0, 0, 0, {0}};
+    static const sark_cache_latency none = {0, 0, 0, 0, 0, 0, 0, {0}};
     const sarki_baseline *baseline = cache->baseline;
     const sark_cache_latency *before = cache->latency_baseline;
     uint64_t counts[sizeof baseline->counts / sizeof baseline->counts[0]];
@@ -6860,6 +6890,263 @@ SARK_CACHE_API void sark_cache_metrics_reset(sark_cache *cache)
     for (int kind = 0; cache->histograms && kind < SARKI_LATENCY_KINDS; kind++)
         sarki_store64_relaxed(&cache->histograms[kind].a_max_ns, 0); /* order: R1 */
     sarki_unlock(&cache->metrics_mutex);
+}
+
+/* ---- >>exposed -------------------------------------------------------------------------------
+
+   Purpose. Metrics as text: Prometheus' text format (Prometheus documentation, Exposition formats)
+   or OpenMetrics (RFC draft-richih-opsawg-openmetrics, 1.0), which differ in that the latter names
+   a counter without its suffix _total where it describes it, and has a mark at the end.
+
+   A family is what has one name; its samples differ in their labels. They are in a table, families
+   that belong together beside each other. */
+
+typedef struct sarki_text {
+    char *to;
+    size_t capacity, length; /* the length may be above the capacity: what it would be */
+} sarki_text;
+
+static void sarki_text_add(sarki_text *text, const char *more)
+{
+    for (; *more; more++, text->length++)
+        if (text->length < text->capacity) text->to[text->length] = *more;
+}
+
+/* A number of 10^-places, without zeros at the end. */
+static void sarki_text_number(sarki_text *text, uint64_t number, uint32_t places)
+{
+    char digits[24];
+    uint32_t at = sizeof digits - 1;
+    digits[at] = '\0';
+    for (; places > 0 && number % 10 == 0; places--) number /= 10;
+    for (uint32_t i = 0; i <= places || number > 0; i++, number /= 10) {
+        if (i == places && places > 0) digits[--at] = '.';
+        digits[--at] = (char)('0' + number % 10);
+    }
+    sarki_text_add(text, &digits[at]);
+}
+
+/* A label's value, in which three characters are written as two. */
+static void sarki_text_escaped(sarki_text *text, const char *value)
+{
+    for (; *value; value++) {
+        char one[2] = {*value, '\0'};
+        if (*value == '\n') sarki_text_add(text, "\\n");
+        else if (*value == '\\') sarki_text_add(text, "\\\\");
+        else if (*value == '"') sarki_text_add(text, "\\\"");
+        else sarki_text_add(text, one);
+    }
+}
+
+typedef enum sarki_metric_kind {
+    SARKI_COUNTER,
+    SARKI_GAUGE,
+    SARKI_FLAG,       /* a gauge of 0 or 1 */
+    SARKI_HISTOGRAM
+} sarki_metric_kind;
+
+typedef struct sarki_metric {
+    const char *name;  /* of the family, without prefix and suffix */
+    const char *label; /* what tells the samples of a family apart; NULL: there is one */
+    const char *help;  /* stands beside the first sample */
+    uint16_t offset;   /* in sark_cache_metrics */
+    uint8_t kind;
+    uint8_t places;    /* the unit is 10^-places of what is shown */
+} sarki_metric;
+
+#define SARKI_METRIC(kind, name, label, field, places, help) \
+    {name, label, help, (uint16_t)offsetof(sark_cache_metrics, field), kind, places}
+#define SARKI_COUNTS(name, label, field, help) \
+    SARKI_METRIC(SARKI_COUNTER, name, label, field, 0, help)
+#define SARKI_GAUGES(name, label, field, help) \
+    SARKI_METRIC(SARKI_GAUGE, name, label, field, 0, help)
+#define SARKI_SECONDS(kind, name, field, places, help) \
+    SARKI_METRIC(kind, name, NULL, field, places, help)
+
+static const sarki_metric sarki_metrics[] = {
+    SARKI_COUNTS("hits", NULL, hits, "Reads that found a live entry."),
+    SARKI_COUNTS("misses", NULL, misses, "Reads that found none."),
+    SARKI_COUNTS("misses_expired", NULL, misses_expired, "Misses that found an expired entry."),
+    SARKI_COUNTS("writes", "call=\"set\"", sets, "Successful writes, by call."),
+    SARKI_COUNTS("writes", "call=\"add\"", adds, ""),
+    SARKI_COUNTS("writes", "call=\"replace\"", replaces, ""),
+    SARKI_COUNTS("writes", "call=\"compare_and_set\"", compare_and_sets, ""),
+    SARKI_COUNTS("writes", "call=\"increment\"", increments, ""),
+    SARKI_COUNTS("writes", "call=\"append\"", appends, ""),
+    SARKI_COUNTS("writes", "call=\"touch\"", touches, ""),
+    SARKI_COUNTS("writes", "call=\"delete\"", deletes, ""),
+    SARKI_COUNTS("evictions", "for=\"entries\"", evictions_for_entries,
+                 "Entries that left as the least recently used, by what was needed."),
+    SARKI_COUNTS("evictions", "for=\"bytes\"", evictions_for_bytes, ""),
+    SARKI_COUNTS("expirations", "by=\"writers\"", expired_by_writers,
+                 "Expired entries that were removed, by whom."),
+    SARKI_COUNTS("expirations", "by=\"cleanup\"", expired_by_cleanup, ""),
+    SARKI_COUNTS("cleared", NULL, cleared, "Entries that were cleared."),
+    SARKI_COUNTS("rejected", "reason=\"argument\"", rejected_argument,
+                 "Calls that were refused, by reason."),
+    SARKI_COUNTS("rejected", "reason=\"key\"", rejected_key, ""),
+    SARKI_COUNTS("rejected", "reason=\"ttl\"", rejected_ttl, ""),
+    SARKI_COUNTS("rejected", "reason=\"too_large\"", rejected_too_large, ""),
+    SARKI_COUNTS("rejected", "reason=\"short_buffer\"", rejected_short_buffer, ""),
+    SARKI_COUNTS("rejected", "reason=\"busy\"", rejected_busy, ""),
+    SARKI_COUNTS("rejected", "reason=\"no_pin\"", rejected_no_pin, ""),
+    SARKI_COUNTS("rejected", "reason=\"system\"", rejected_system, ""),
+    SARKI_COUNTS("rejected", "reason=\"number\"", rejected_number, ""),
+    SARKI_COUNTS("lock_fallbacks", NULL, lock_fallbacks, "Reads that took a lock."),
+    SARKI_GAUGES("entries", NULL, entries, "Entries resident, expired ones included."),
+    SARKI_GAUGES("entries_peak", NULL, entries_peak, "The most entries so far."),
+    SARKI_GAUGES("entries_limit", NULL, max_entries, "The most entries that are allowed."),
+    SARKI_GAUGES("memory_bytes", NULL, bytes, "Memory in use, tables included."),
+    SARKI_GAUGES("memory_peak_bytes", NULL, bytes_peak, "The most memory in use so far."),
+    SARKI_GAUGES("memory_limit_bytes", NULL, max_bytes, "The most memory that is allowed."),
+    SARKI_GAUGES("memory_retired_bytes", NULL, bytes_retired, "Memory of removed entries."),
+    SARKI_GAUGES("expired_entries", NULL, expired_resident,
+                 "At most so many expired entries wait to be removed."),
+    SARKI_SECONDS(SARKI_GAUGE, "oldest_overdue_seconds", oldest_overdue_ms, 3,
+                  "For at most so long has the first of them waited."),
+    SARKI_GAUGES("leases", NULL, leases_in_use, "Reads under way."),
+    SARKI_GAUGES("pins", NULL, pins_in_use, "Pins that are out."),
+    SARKI_COUNTS("cleanup_runs", NULL, cleanup_runs, "Runs of the cleanup thread."),
+    SARKI_SECONDS(SARKI_COUNTER, "cleanup_seconds", cleanup_total_us, 6, "What they took."),
+    SARKI_SECONDS(SARKI_GAUGE, "cleanup_last_seconds", cleanup_last_us, 6,
+                  "What the last of them took."),
+    SARKI_METRIC(SARKI_FLAG, "cleanup_thread_wanted", NULL, cleanup_thread_wanted, 0,
+                 "Whether there is to be a cleanup thread."),
+    SARKI_METRIC(SARKI_FLAG, "cleanup_thread_running", NULL, cleanup_thread_running, 0,
+                 "Whether it runs."),
+    SARKI_COUNTS("recency_moves", NULL, recency_moves, "Re-placings in the order of recency."),
+    SARKI_COUNTS("room_moves", NULL, room_moves, "Entries moved to make room."),
+    SARKI_GAUGES("longest_hold_moves", NULL, longest_hold_moves, "The most moves under a lock."),
+    SARKI_GAUGES("longest_chain_buckets", NULL, longest_chain_buckets,
+                 "Buckets that the longest lookup so far reads."),
+    SARKI_GAUGES("entry_overhead_bytes", NULL, overhead_bytes_per_entry,
+                 "What an entry costs beside key and value."),
+    SARKI_SECONDS(SARKI_GAUGE, "clock_tick_seconds", clock_tick_us, 6, "The coarse clock's tick."),
+    SARKI_SECONDS(SARKI_GAUGE, "stamp_resolution_seconds", stamp_resolution_ps, 12,
+                  "Time between two stamps; 0: a counter."),
+    SARKI_METRIC(SARKI_HISTOGRAM, "latency_seconds", "call=\"hit\"", hit, 9,
+                 "Sampled latencies of single calls."),
+    SARKI_METRIC(SARKI_HISTOGRAM, "latency_seconds", "call=\"miss\"", miss, 9, ""),
+    SARKI_METRIC(SARKI_HISTOGRAM, "latency_seconds", "call=\"set\"", set, 9, ""),
+};
+
+/* A sample's name and labels; le: the bound of a bucket in ns, SARKI_NONE for what has none, 0 for
+   infinity. */
+static void sarki_text_sample(sarki_text *text, const sark_cache_exposed *exposed,
+                              const sarki_metric *metric, const char *suffix, uint64_t le)
+{
+    const char *before = "{";
+    sarki_text_add(text, "sark_cache_");
+    sarki_text_add(text, metric->name);
+    sarki_text_add(text, suffix);
+    if (exposed->name) {
+        sarki_text_add(text, "{cache=\"");
+        sarki_text_escaped(text, exposed->name);
+        sarki_text_add(text, "\"");
+        before = ",";
+    }
+    if (metric->label) {
+        sarki_text_add(text, before);
+        sarki_text_add(text, metric->label);
+        before = ",";
+    }
+    if (le != SARKI_NONE) { /* a histogram's, which has a label */
+        sarki_text_add(text, ",le=\"");
+        if (le == 0) sarki_text_add(text, "+Inf");
+        else sarki_text_number(text, le, metric->places);
+        sarki_text_add(text, "\"");
+    }
+    sarki_text_add(text, *before == ',' ? "} " : " ");
+}
+
+static void sarki_text_histogram(sarki_text *text, const sark_cache_exposed *exposed,
+                                 const sarki_metric *metric, const sark_cache_latency *latency)
+{
+    uint64_t seen = 0;
+    for (uint32_t i = 0; i < SARK_CACHE_LATENCY_BUCKETS; i++) {
+        bool is_last = i == SARK_CACHE_LATENCY_BUCKETS - 1;
+        seen += latency->buckets[i];
+        sarki_text_sample(text, exposed, metric, "_bucket",
+                          is_last ? 0 : sarki_latency_bucket_end(i));
+        sarki_text_number(text, seen, 0);
+        sarki_text_add(text, "\n");
+    }
+    sarki_text_sample(text, exposed, metric, "_sum", SARKI_NONE);
+    sarki_text_number(text, latency->total_ns, metric->places);
+    sarki_text_add(text, "\n");
+    sarki_text_sample(text, exposed, metric, "_count", SARKI_NONE);
+    sarki_text_number(text, seen, 0);
+    sarki_text_add(text, "\n");
+}
+
+/* One sample, or all of a histogram, of one cache. */
+static void sarki_text_metric(sarki_text *text, const sark_cache_exposed *exposed,
+                              const sarki_metric *metric)
+{
+    const char *field = (const char *)exposed->metrics + metric->offset;
+    sark_cache_latency latency;
+    uint64_t number = 0;
+    if (metric->kind == SARKI_HISTOGRAM) {
+        memcpy(&latency, field, sizeof latency);
+        if (latency.count > 0) sarki_text_histogram(text, exposed, metric, &latency);
+        return;
+    }
+    if (metric->kind == SARKI_FLAG) number = *(const bool *)(const void *)field;
+    else memcpy(&number, field, sizeof number);
+    sarki_text_sample(text, exposed, metric, metric->kind == SARKI_COUNTER ? "_total" : "",
+                      SARKI_NONE);
+    sarki_text_number(text, number, metric->places);
+    sarki_text_add(text, "\n");
+}
+
+static void sarki_text_describe(sarki_text *text, const sarki_metric *metric,
+                                sark_cache_exposition format)
+{
+    static const char *const kinds[] = {" counter\n", " gauge\n", " gauge\n", " histogram\n"};
+    bool has_suffix = metric->kind == SARKI_COUNTER && format == SARK_CACHE_PROMETHEUS;
+    const char *suffix = has_suffix ? "_total" : "";
+    sarki_text_add(text, "# HELP sark_cache_");
+    sarki_text_add(text, metric->name);
+    sarki_text_add(text, suffix);
+    sarki_text_add(text, " ");
+    sarki_text_add(text, metric->help);
+    sarki_text_add(text, "\n# TYPE sark_cache_");
+    sarki_text_add(text, metric->name);
+    sarki_text_add(text, suffix);
+    sarki_text_add(text, kinds[metric->kind]);
+}
+
+static bool sarki_exposed_is_bad(const sark_cache_exposed *exposed, size_t count,
+                                 sark_cache_exposition format, const char *text, size_t capacity)
+{
+    if ((!exposed && count > 0) || (!text && capacity > 0)) return true;
+    for (size_t i = 0; i < count; i++)
+        if (!exposed[i].metrics) return true;
+    return format != SARK_CACHE_PROMETHEUS && format != SARK_CACHE_OPENMETRICS;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_metrics_prometheus(const sark_cache_exposed *exposed,
+                                                               size_t count,
+                                                               sark_cache_exposition format,
+                                                               char *text, size_t text_capacity,
+                                                               size_t *text_bytes)
+{
+    const size_t metric_count = sizeof sarki_metrics / sizeof sarki_metrics[0];
+    if (sarki_exposed_is_bad(exposed, count, format, text, text_capacity))
+        return SARK_CACHE_BAD_ARGUMENT;
+    sarki_text out = {text, text_capacity, 0};
+    for (size_t first = 0, end = 0; first < metric_count && count > 0; first = end) {
+        const sarki_metric *family = &sarki_metrics[first];
+        sarki_text_describe(&out, family, format);
+        while (end < metric_count && strcmp(sarki_metrics[end].name, family->name) == 0) end++;
+        for (size_t i = 0; i < count; i++)
+            for (size_t at = first; at < end; at++)
+                sarki_text_metric(&out, &exposed[i], &sarki_metrics[at]);
+    }
+    if (format == SARK_CACHE_OPENMETRICS) sarki_text_add(&out, "# EOF\n");
+    if (text_bytes) *text_bytes = out.length;
+    if (text_capacity > 0) text[out.length < text_capacity ? out.length : 0] = '\0';
+    return out.length < text_capacity ? SARK_CACHE_OK : SARK_CACHE_SHORT_BUFFER;
 }
 
 /* ---- >>check ---------------------------------------------------------------------------------
@@ -7731,6 +8018,7 @@ static void sarki_fork_numbers(sark_cache *cache)
     }
     for (uint32_t i = 0; cache->histograms && i < SARKI_LATENCY_KINDS; i++) {
         sarki_numbers_forked(cache->histograms[i].a_buckets, SARK_CACHE_LATENCY_BUCKETS);
+        sarki_numbers_forked(&cache->histograms[i].a_total_ns, 1);
         sarki_numbers_forked(&cache->histograms[i].a_max_ns, 1);
     }
 }
@@ -7792,7 +8080,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
     case SARK_CACHE_BAD_TTL: return "the TTL is negative";
     case SARK_CACHE_BAD_KEY: return "the key has more than 65535 bytes";
     case SARK_CACHE_TOO_LARGE: return "the entry would not fit the empty cache";
-    case SARK_CACHE_SHORT_BUFFER: return "the value is longer than the buffer";
+    case SARK_CACHE_SHORT_BUFFER: return "the buffer is too short";
     case SARK_CACHE_NO_MEMORY: return "the allocator gave no memory for the region";
     case SARK_CACHE_BUSY: return "pins, or a callback under way, stand in the way";
     case SARK_CACHE_NO_PIN: return "all pins are out; see pin_count";

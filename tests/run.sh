@@ -114,6 +114,8 @@ add_checks() {
     add shared checks integer $limit "tests/integer.sh $build/integer"
     add shared checks instructions $limit "make -s BUILD=$build CC=gcc $build/instructions || exit
         tests/instructions.sh $build/instructions"
+    add shared checks exposed 600 "make -s BUILD=$build CC=gcc $build/gcc-plain/api_exposed || exit
+        tests/exposed.sh $build/gcc-plain/api_exposed"
     add shared checks hit_ratios 600 "make -s BUILD=$build $build/hit_ratios || exit
         tests/hit_ratios.sh $build/hit_ratios bench/traces/expected.csv bench/traces"
     add_replay '' $build '' "1 4 64"

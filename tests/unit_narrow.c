@@ -95,7 +95,7 @@ TEST(no_number_is_held_in_a_child)
         hold(&lease->a_misses_expired), hold(&lease->a_short_buffers);
     }
     for (uint32_t kind = 0; kind < SARKI_LATENCY_KINDS; kind++) {
-        hold(&cache->histograms[kind].a_max_ns);
+        hold(&cache->histograms[kind].a_total_ns), hold(&cache->histograms[kind].a_max_ns);
         for (uint32_t i = 0; i < SARK_CACHE_LATENCY_BUCKETS; i++)
             hold(&cache->histograms[kind].a_buckets[i]);
     }
