@@ -66,7 +66,8 @@
    larger than most mostly evicts a third more than its own size; what is in its way moves, and
    is not reported: where an entry lies is fixed only while it is pinned. Of libc's memory the
    system maps what is used; above 32 MiB the cache asks for large pages, where there are such on
-   request. An allocator of your own decides that for itself.
+   request. An allocator of your own decides that for itself. With config.wipe nothing stays of keys
+   and values that have left; whoever takes the memory, or a picture of it, then finds zeros.
 
    TIME
 
@@ -217,6 +218,10 @@ typedef struct sark_cache_config {
                                        the most recently used; 0: every hit does. Takes 4 bytes of
                                        an entry with a TTL, 24 of one without */
     uint32_t latency_sample_every;  /* one call in so many is timed for the histograms; 0: none */
+    bool wipe;                      /* keys and values that have left are overwritten with zeros:
+                                       when they leave; where they are still read or pinned then,
+                                       at a later removal or cleanup, and before their memory is
+                                       used again or given back */
     sark_cache_clock clock;         /* default: CLOCK_BOOTTIME, and the coarse CLOCK_MONOTONIC */
     sark_cache_allocator allocator;
     sark_cache_on_remove on_remove; /* default: none */
@@ -783,6 +788,14 @@ static inline uint32_t sarki_log2(uint64_t value)
 static inline uint32_t sarki_lowest_bit(uint64_t value)
 {
     return (uint32_t)__builtin_ctzll(value);
+}
+
+/* Overwrites bytes with zeros. The empty statement may look at them, for all the compiler knows:
+   else it may drop the memset, as nobody reads them any more. */
+static inline void sarki_wipe(void *at, size_t bytes)
+{
+    memset(at, 0, bytes);
+    __asm__ volatile("" : : "r"(at) : "memory");
 }
 
 static inline uint64_t sarki_round_up(uint64_t value, uint64_t unit)
@@ -1638,6 +1651,7 @@ typedef struct sarki_arena {
     uint32_t generation;  /* grows with each change */
     uint32_t next_bin;    /* whose turn it is in sarki_arena_holes */
     uint32_t levels;      /* which levels have a free block */
+    uint32_t wiped_from;  /* what is given back is wiped from this byte on; 0: it is not */
     uint32_t level_bins[SARKI_MAX_LEVELS]; /* which bins of a level have one */
 } sarki_arena;
 
@@ -1834,6 +1848,9 @@ static void sarki_arena_release(sarki_arena *arena, uint32_t ref)
     uint32_t header = sarki_block(arena, ref)[0];
     uint32_t size = header >> 2;
     SARKI_ASSERT(!(header & SARKI_BLOCK_FREE) && size);
+    if (arena->wiped_from)
+        sarki_wipe((char *)sarki_block(arena, ref) + arena->wiped_from,
+                   (size_t)size * SARKI_GRANULE - arena->wiped_from);
     sarki_arena_count(arena, 0u - size);
     uint32_t next = ref + size;
     if (sarki_block_is_free(arena, next)) {
@@ -1994,6 +2011,13 @@ static inline int64_t sarki_entry_deadline(sarki_entry *entry)
     if (!sarki_entry_is_timed(entry)) return SARKI_NEVER;
     /* order: R4 the lease or lock that protects the entry; touch may change it meanwhile */
     return (int64_t)sarki_load64_relaxed(&sarki_entry_expiry(entry)->a_deadline);
+}
+
+/* Overwrites what stands behind the header of an entry that nobody reads, up to its block's end. */
+static inline void sarki_entry_wipe(sarki_entry *entry)
+{
+    size_t bytes = (size_t)sarki_entry_size(entry) * SARKI_GRANULE;
+    sarki_wipe(sarki_entry_key(entry), bytes - entry->recency.header_bytes);
 }
 
 static inline bool sarki_entry_has_key(sarki_entry *entry, const void *key, size_t key_bytes)
@@ -3615,7 +3639,8 @@ static void sarki_reject(sark_cache *cache, sark_cache_status status)
 
    Bounds. In a shard at most 32 entries and as many as the last scan left, or its share of 1 / 64
    of the region, wait unscanned; as spares 32, or that share. One scan reads all leases once, and
-   for each entry one word a slot. */
+   for each entry one word a slot. Where removed entries are wiped, each removal scans; the bytes of
+   those that it frees are overwritten under the locks. */
 
 static bool sarki_refs_contain(const uint32_t *refs, uint32_t count, uint32_t ref)
 {
@@ -3737,6 +3762,7 @@ static void sarki_retired_scan_locked(sark_cache *cache, sarki_shard *shard, boo
         SARKI_BYTES_WRITTEN(sarki_entry_of(cache, ref));
         uint32_t size = sarki_entry_size(sarki_entry_of(cache, ref));
         if (wants_spares && !sarki_stack_is_full(cache, &shard->spares, size)) {
+            if (cache->config.wipe) sarki_entry_wipe(sarki_entry_of(cache, ref));
             sarki_stack_push(cache, &shard->spares, ref);
             granules = size;
         } else {
@@ -3754,7 +3780,8 @@ static void sarki_retire_locked(sark_cache *cache, sarki_shard *shard, uint32_t 
 {
     shard->generation++;
     sarki_stack_push(cache, &shard->retired, ref);
-    if (sarki_retired_are_many(cache, shard)) sarki_retired_scan_locked(cache, shard, true);
+    if (cache->config.wipe || sarki_retired_are_many(cache, shard))
+        sarki_retired_scan_locked(cache, shard, true);
 }
 
 /* Gives the arena what waits in the shards and is not read. */
@@ -7640,6 +7667,7 @@ static void sarki_memory_create(sark_cache *cache, const sarki_layout *layout)
     memory->arena.bins = (uint32_t *)(void *)(cache->region + layout->bins);
     cache->resting_limit = (end - first) / 64 / layout->shard_count;
     sarki_arena_create(&memory->arena, first, end);
+    if (cache->config.wipe) memory->arena.wiped_from = sizeof(sarki_entry);
 }
 
 static void sarki_tables_create(sark_cache *cache, const sarki_layout *layout)
@@ -7840,6 +7868,7 @@ SARK_CACHE_API sark_cache_status sark_cache_destroy(sark_cache *cache)
     }
     cache->closing = true;
     sarki_remove_all(cache, SARK_CACHE_DESTROYED, NULL, 0);
+    if (cache->config.wipe) sarki_retired_collect(cache);
     sark_cache_config config = cache->config;
     void *memory = cache->allocation;
     sarki_locks_destroy(cache, 6 + cache->shard_count);
