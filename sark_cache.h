@@ -509,6 +509,26 @@ SARK_CACHE_API sark_cache_status sark_cache_clear_if(sark_cache *cache, sark_cac
    Returns whether all hold; false for NULL. */
 SARK_CACHE_API bool sark_cache_check(sark_cache *cache, char *report, size_t report_bytes);
 
+/* A key in the order of recency. */
+typedef struct sark_cache_ranked {
+    void *key;           /* the caller's buffer; NULL is legal with a capacity of 0 */
+    size_t key_capacity; /* bytes there; of a longer key as many are copied */
+    size_t key_bytes;    /* out: of the key */
+    uint64_t used;       /* out: the later it was used, the higher */
+} sark_cache_ranked;
+
+/* The live entries that were used last, the latest first; without LRU effect, in bounded steps. It
+   looks at all entries: each stands where it did when it was looked at.
+   ranked  room for so many; which buffer holds which key is not foreseen. NULL is legal with 0
+   found   how many there are, at most count; may be NULL
+   Returns OK; BAD_ARGUMENT. */
+SARK_CACHE_API sark_cache_status sark_cache_hottest(sark_cache *cache, sark_cache_ranked *ranked,
+                                                    size_t count, size_t *found);
+
+/* Those that would be evicted next, the first of them first. */
+SARK_CACHE_API sark_cache_status sark_cache_coldest(sark_cache *cache, sark_cache_ranked *ranked,
+                                                    size_t count, size_t *found);
+
 /* ---- Looking -------------------------------------------------------------------------------- */
 
 /* Entries resident, expired ones included. 0 for NULL. */
@@ -640,6 +660,7 @@ SARK_CACHE_API sark_cache_status sark_cache_metrics_prometheus(const sark_cache_
    >>writing   set and its kin
    >>batch     many keys at a time
    >>care      clear and its kin, cleanup, foreach
+   >>rank      the keys that were used last, or will leave next
    >>latency   sampled histograms
    >>metrics   counters, summed
    >>exposed   metrics as a scraper reads them
@@ -6612,6 +6633,118 @@ static void sarki_cleaner_stop(sarki_cleaner *cleaner)
     sarki_wake_all(&cleaner->wake);
     sarki_unlock(&cleaner->mutex);
     sarki_thread_join(cleaner->thread);
+}
+
+/* ---- >>rank ----------------------------------------------------------------------------------
+
+   Purpose. The hottest or the coldest keys. A walk over all entries keeps as many as are wanted in
+   a binary heap (Williams: Heapsort) in the caller's array, whose root is the next to give way.
+
+   For the coldest the root is the hottest. For the hottest all is the other way round: they are
+   ranked by the complement of their stamps. */
+
+/* When an entry was used last, wherever that stands. */
+SARKI_REQUIRES(shard)
+static uint64_t sarki_used_locked(sark_cache *cache, uint32_t ref)
+{
+    sarki_entry *entry = sarki_entry_of(cache, ref);
+    uint64_t stamp = sarki_load64_relaxed(&entry->a_stamp); /* order: R1 */
+    if (stamp & SARKI_MARKED)
+        stamp = sarki_resident_gather(&cache->leases, &cache->stamps, entry, ref);
+    return sarki_stamp_key(stamp);
+}
+
+static void sarki_ranks_swap(sark_cache_ranked *ranked, size_t one, size_t other)
+{
+    sark_cache_ranked kept = ranked[one];
+    ranked[one] = ranked[other];
+    ranked[other] = kept;
+}
+
+/* Lets what stands at a place of the heap sink to where it belongs. */
+static void sarki_ranks_sink(sark_cache_ranked *ranked, size_t at, size_t count)
+{
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && ranked[child + 1].used > ranked[child].used) child++;
+        if (ranked[at].used >= ranked[child].used) return;
+        sarki_ranks_swap(ranked, at, child);
+    }
+}
+
+/* Lets the last of the heap rise to where it belongs. */
+static void sarki_ranks_rise(sark_cache_ranked *ranked, size_t at)
+{
+    while (at > 0 && ranked[at].used > ranked[(at - 1) / 2].used) {
+        sarki_ranks_swap(ranked, at, (at - 1) / 2);
+        at = (at - 1) / 2;
+    }
+}
+
+/* Ranks an entry among those so far, at most count. Returns how many there are then. */
+SARKI_REQUIRES(shard)
+static size_t sarki_rank_locked(sarki_entry *entry, uint64_t used, sark_cache_ranked *ranked,
+                                size_t so_far, size_t count)
+{
+    bool is_full = so_far == count;
+    if (is_full && used >= ranked[0].used) return so_far;
+    sark_cache_ranked *to = &ranked[is_full ? 0 : so_far];
+    size_t copied = (size_t)sarki_min64(entry->key_bytes, to->key_capacity);
+    SARKI_BYTES_READ(entry);
+    if (copied > 0) memcpy(to->key, sarki_entry_key(entry), copied);
+    to->key_bytes = entry->key_bytes;
+    to->used = used;
+    if (is_full) sarki_ranks_sink(ranked, 0, count);
+    else sarki_ranks_rise(ranked, so_far);
+    return is_full ? count : so_far + 1;
+}
+
+/* Sorts a heap: its root goes to the end, again and again. */
+static void sarki_ranks_sort(sark_cache_ranked *ranked, size_t count)
+{
+    for (size_t end = count; end > 1; end--) {
+        sarki_ranks_swap(ranked, 0, end - 1);
+        sarki_ranks_sink(ranked, 0, end - 1);
+    }
+}
+
+/* mask: what the stamps are changed by, so that the lowest are those that are wanted. */
+static sark_cache_status sarki_rank_all(sark_cache *cache, sark_cache_ranked *ranked,
+                                        size_t count, uint64_t mask, size_t *found)
+{
+    bool is_bad = !cache || (!ranked && count > 0);
+    for (size_t i = 0; !is_bad && i < count; i++)
+        is_bad = !ranked[i].key && ranked[i].key_capacity > 0;
+    if (is_bad) return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
+    sarki_spot spot = {0, 0};
+    size_t so_far = 0;
+    if (found) *found = 0;
+    if (count == 0) return SARK_CACHE_OK;
+    do {
+        uint32_t ref = 0;
+        sarki_shard *shard = sarki_slot_lock(cache, spot, &ref);
+        if (!shard) continue;
+        sarki_entry *entry = sarki_entry_of(cache, ref);
+        if (!sarki_entry_expired(cache, entry))
+            so_far = sarki_rank_locked(entry, sarki_used_locked(cache, ref) ^ mask, ranked, so_far,
+                                       count);
+        sarki_shard_unlock(shard);
+    } while (sarki_walk_next(cache, &spot));
+    sarki_ranks_sort(ranked, so_far);
+    for (size_t i = 0; i < so_far; i++) ranked[i].used ^= mask;
+    if (found) *found = so_far;
+    return SARK_CACHE_OK;
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_hottest(sark_cache *cache, sark_cache_ranked *ranked,
+                                                    size_t count, size_t *found)
+{
+    return sarki_rank_all(cache, ranked, count, UINT64_MAX, found);
+}
+
+SARK_CACHE_API sark_cache_status sark_cache_coldest(sark_cache *cache, sark_cache_ranked *ranked,
+                                                    size_t count, size_t *found)
+{
+    return sarki_rank_all(cache, ranked, count, 0, found);
 }
 
 /* ---- >>latency -------------------------------------------------------------------------------

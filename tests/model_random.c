@@ -64,7 +64,10 @@ static bool random_write(run *mine, model_write_call call, uint32_t key)
 
 static bool random_rare(run *mine, uint32_t key)
 {
-    switch (random_below(&mine->random, 26)) {
+    switch (random_below(&mine->random, 28)) {
+    case 26: case 27:
+        return model_ranks(&tested, random_below(&mine->random, MODEL_BATCH + 1),
+                           random_below(&mine->random, 2));
     case 0: return model_clear(&tested);
     case 24: return model_clear_prefix(&tested, random_below(&mine->random, MODEL_KEY_BYTES));
     case 25: return model_clear_if(&tested, 1 + random_below(&mine->random, 8));

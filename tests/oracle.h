@@ -861,6 +861,29 @@ static inline bool model_clear_if(model *mine, uint32_t every)
     return model_many_left(mine, choice.chosen, SARK_CACHE_CLEARED) && model_size(mine);
 }
 
+/* The first entries of the order of recency, or the last. */
+static inline bool model_ranks(model *mine, size_t count, bool hottest)
+{
+    static unsigned char keys[MODEL_BATCH][MODEL_KEY_BYTES];
+    sark_cache_ranked ranked[MODEL_BATCH];
+    size_t found = 77, size = oracle_size(&mine->oracle), seen = 0;
+    for (size_t at = 0; at < count; at++)
+        ranked[at] = (sark_cache_ranked){keys[at], MODEL_KEY_BYTES, 0, 0};
+    sark_cache_status status = (hottest ? sark_cache_hottest : sark_cache_coldest)(
+        mine->cache, ranked, count, &found);
+    if (!model_status(mine, "ranks", 0, status, SARK_CACHE_OK)) return false;
+    for (size_t at = 0; at < size && seen < count; at++) {
+        const oracle_entry *entry = &mine->oracle.entries[hottest ? size - 1 - at : at];
+        if (oracle_expired(&mine->oracle, entry)) continue;
+        if (seen >= found ||
+            model_key_number(ranked[seen].key, ranked[seen].key_bytes) != entry->key)
+            return model_differs(mine, "key %u is not the one of rank %zu", entry->key, seen);
+        seen++;
+    }
+    if (found != seen) return model_differs(mine, "%zu ranks instead of %zu", found, seen);
+    return model_nothing_left(mine) && model_size(mine);
+}
+
 /* ---- Batches -------------------------------------------------------------------------------- */
 
 /* What is left of a batch's removals, which are in the order of its requests. */

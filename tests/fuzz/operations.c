@@ -103,6 +103,7 @@ static void refuse_arguments(sark_cache *cache)
     REFUSED(sark_cache_increment(NULL, "k", 1, 1, NULL, 0, &number), BAD_ARGUMENT);
     REFUSED(sark_cache_foreach(cache, NULL, NULL), BAD_ARGUMENT);
     REFUSED(sark_cache_clear_if(cache, NULL, NULL, NULL), BAD_ARGUMENT);
+    REFUSED(sark_cache_hottest(cache, NULL, 1, NULL), BAD_ARGUMENT);
     REFUSED(sark_cache_clear_prefix(cache, NULL, 1, NULL), BAD_ARGUMENT);
     REFUSED(sark_cache_get_many(cache, NULL, 1), BAD_ARGUMENT);
     REFUSED(sark_cache_set_many(NULL, NULL, 0), BAD_ARGUMENT);
@@ -190,7 +191,8 @@ static bool reset_metrics(void)
 static bool seldom_called(uint32_t key)
 {
     sark_cache_config config;
-    switch (fuzz_below(16)) {
+    switch (fuzz_below(17)) {
+    case 16: return model_ranks(&full, fuzz_below(MODEL_BATCH + 1), fuzz_below(2));
     case 14: return model_clear_prefix(&full, fuzz_below(MODEL_KEY_BYTES));
     case 15: return model_clear_if(&full, 1 + fuzz_below(8));
     case 12: case 13: return batch(key);

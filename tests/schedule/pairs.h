@@ -304,6 +304,22 @@ static void pair_foreach(pair_result *result, unsigned who)
     result->status = sark_cache_foreach(pair_cache, pair_visit, result);
 }
 
+/* How many there are; the order is that of the moments at which each was looked at. */
+static void pair_coldest(pair_result *result, unsigned who)
+{
+    char keys[4][2];
+    sark_cache_ranked ranked[4];
+    size_t found = 0;
+    (void)who;
+    for (size_t i = 0; i < 4; i++) ranked[i] = (sark_cache_ranked){keys[i], 2, 0, 0};
+    result->status = sark_cache_coldest(pair_cache, ranked, 4, &found);
+    for (size_t i = 0; i < found; i++) {
+        schedule_require(ranked[i].key_bytes == 1 && ranked[i].used > 0, "a rank of no key");
+        schedule_require(i == 0 || ranked[i].used >= ranked[i - 1].used, "ranks in no order");
+        result->number += *(char *)ranked[i].key == 'k';
+    }
+}
+
 static void pair_check(pair_result *result, unsigned who)
 {
     (void)who;
@@ -350,6 +366,7 @@ static const pair_call pair_calls[] = {
     {"clear_if", pair_clear_if, false, true},
     {"cleanup", pair_cleanup, false, false},
     {"foreach", pair_foreach, false, true},
+    {"coldest", pair_coldest, false, true},
     {"check", pair_check, false, false},
     {"metrics", pair_metrics, false, false},
 };
@@ -530,6 +547,11 @@ static void pair_list_orders(const scenario *pair, bool is_timed, struct pair_re
     }
 }
 
+static bool pair_walks(const pair_call *call)
+{
+    return call->run == pair_foreach || call->run == pair_clear_if || call->run == pair_coldest;
+}
+
 /* Runs one step; the call that a MISSED stands for is the one that is in no step of the order. */
 static void pair_run_step(const scenario *pair, pair_step step, pair_step missing,
                           pair_outcome *outcome)
@@ -539,7 +561,7 @@ static void pair_run_step(const scenario *pair, pair_step step, pair_step missin
     else if (step == PAIR_CLEAR_PAST) (void)sark_cache_delete(pair_cache, "n", 1);
     else if (step == PAIR_MISSED)
         outcome->results[missing].status =
-            pair_call_of(pair, missing)->run == pair_foreach ? SARK_CACHE_OK : SARK_CACHE_MISS;
+            pair_walks(pair_call_of(pair, missing)) ? SARK_CACHE_OK : SARK_CACHE_MISS;
     else pair_call_of(pair, step)->run(&outcome->results[step], step);
 }
 
