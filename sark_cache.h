@@ -553,6 +553,9 @@ typedef struct sark_cache_metrics {
     uint64_t appends;                  /* prepends too */
     uint64_t evictions_for_entries;    /* the oldest, for a place */
     uint64_t evictions_for_bytes;      /* the oldest, for memory */
+    uint64_t eviction_ages;            /* of one in 16 of those it was noted how long it had gone
+                                          unused (never where stamps are counted) */
+    uint64_t eviction_age_ms;          /* so long, all in all */
     uint64_t expired_by_writers;       /* expired ones overwritten, deleted, removed for room */
     uint64_t expired_by_cleanup;       /* by cleanup_expired or the cleanup thread */
     uint64_t cleared;
@@ -3287,6 +3290,7 @@ typedef struct sarki_shard {
     sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
     sarki_a64 a_writes[SARKI_MODES]; /* by mode; SARKI_SET is counted above */
     sarki_a64 a_deletes, a_touches, a_cleared, a_evicted_for_bytes;
+    sarki_a64 a_ages, a_age_units; /* of victims, and how long they were unused, in 2^10 units */
     sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves, a_room_moves;
 } sarki_shard;
 
@@ -4264,6 +4268,8 @@ static void sarki_places_give_back(sark_cache *cache, uint32_t places)
    Bounds. Reads the bounds of all shards a round; a round without a victim raises a bound or has
    paid SARKI_MOVES re-placings that hits had caused. */
 
+#define SARKI_AGES_EVERY 16u
+
 /* What a victim is needed for. */
 typedef enum sarki_purpose { SARKI_FOR_ENTRIES, SARKI_FOR_BYTES } sarki_purpose;
 
@@ -4424,6 +4430,19 @@ static uint64_t sarki_recency_bound_locked(sark_cache *cache, const sarki_shard 
     return sarki_max64(lowest, bound);
 }
 
+/* Notes how long one victim in SARKI_AGES_EVERY had gone unused: to read the counter each time
+   would be a twentieth of an insert. */
+SARKI_REQUIRES(shard)
+static void sarki_age_note_locked(sark_cache *cache, sarki_shard *shard, const sarki_entry *entry,
+                                  uint64_t evictions)
+{
+    if (evictions % SARKI_AGES_EVERY != 0 || cache->stamps.shift < 0) return;
+    uint64_t now = sarki_stamp_now(&cache->stamps);
+    uint64_t used = sarki_stamp_key(sarki_load64_relaxed(&entry->a_stamp)); /* order: R1 */
+    sarki_count_locked(&shard->a_ages, 1);
+    sarki_count_locked(&shard->a_age_units, now > used ? (now - used) >> 10 : 0);
+}
+
 /* Removes the victim, the oldest entry of a shard whose stamps are at least bound. First of all it
    publishes the new bound, so that other searches turn to other shards. The spare is taken before
    the victim retires, as that may change which ones there are. */
@@ -4432,15 +4451,17 @@ static void sarki_search_remove(sark_cache *cache, sarki_shard *shard, sarki_sea
                                 uint32_t ref, uint64_t bound, sarki_frame *frame)
 {
     sarki_entry *entry = sarki_entry_of(cache, ref);
+    sarki_a64 *a_evicted = search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
+                                                                : &shard->a_evicted_for_bytes;
     sarki_victim_prefetch(cache, shard, ref);
+    sarki_age_note_locked(cache, shard, entry, sarki_load64_relaxed(a_evicted)); /* order: R4 */
     sarki_recency_unlink_locked(cache, shard, ref);
     sarki_bound_publish(cache, shard, sarki_recency_bound_locked(cache, shard, bound));
     sarki_expiry_unlink_locked(shard, entry, ref);
     if (search->granules) search->spare = sarki_spare_take_locked(cache, shard);
     sarki_spot spot = sarki_index_spot_locked(&cache->index, sarki_entry_hash(entry), ref);
     sarki_remove_unlinked_locked(cache, shard, spot, ref, SARK_CACHE_EVICTED, frame);
-    sarki_count_locked(search->purpose == SARKI_FOR_ENTRIES ? &shard->a_evicted_for_entries
-                                                            : &shard->a_evicted_for_bytes, 1);
+    sarki_count_locked(a_evicted, 1);
     if (shard->fifo.head) sarki_victim_prefetch(cache, shard, shard->fifo.head);
     sarki_header_prefetch(cache, sarki_wheel_any(&shard->recency));
 }
@@ -6856,6 +6877,8 @@ static void sarki_metrics_add_shard(const sarki_shard *shard, sark_cache_metrics
     metrics->deletes += sarki_read_count(&shard->a_deletes);
     metrics->evictions_for_entries += sarki_read_count(&shard->a_evicted_for_entries);
     metrics->evictions_for_bytes += sarki_read_count(&shard->a_evicted_for_bytes);
+    metrics->eviction_ages += sarki_read_count(&shard->a_ages);
+    metrics->eviction_age_ms += sarki_read_count(&shard->a_age_units); /* until it is shown */
     metrics->expired_by_writers += sarki_read_count(&shard->a_expired_by_writers);
     metrics->expired_by_cleanup += sarki_read_count(&shard->a_expired_by_cleanup);
     metrics->cleared += sarki_read_count(&shard->a_cleared);
@@ -6981,6 +7004,13 @@ static void sarki_metrics_collect(const sark_cache *cache, sark_cache_metrics *m
     sarki_latency_read(cache, SARKI_LATENCY_SET, &metrics->set);
 }
 
+/* The time of so many times 2^10 units of stamps, in ms. */
+static uint64_t sarki_age_ms(uint64_t units, uint64_t resolution_ps)
+{
+    uint64_t ns_per_1000 = resolution_ps * (1024 / SARKI_STAMP_STEP);
+    return units / 1000000 * ns_per_1000 / 1000 + units % 1000000 * ns_per_1000 / 1000000000;
+}
+
 /* Takes the baseline off the counts, which stand first in the struct. */
 static void sarki_metrics_subtract(const sark_cache *cache, sark_cache_metrics *metrics)
 {
@@ -6993,6 +7023,8 @@ static void sarki_metrics_subtract(const sark_cache *cache, sark_cache_metrics *
     memcpy(metrics, counts, sizeof counts);
     metrics->recency_moves -= baseline->recency_moves;
     metrics->room_moves -= baseline->room_moves;
+    metrics->eviction_age_ms = sarki_age_ms(metrics->eviction_age_ms,
+                                            metrics->stamp_resolution_ps);
     sarki_latency_finish(&metrics->hit, before ? &before[SARKI_LATENCY_HIT] : &none);
     sarki_latency_finish(&metrics->miss, before ? &before[SARKI_LATENCY_MISS] : &none);
     sarki_latency_finish(&metrics->set, before ? &before[SARKI_LATENCY_SET] : &none);
@@ -7138,6 +7170,9 @@ static const sarki_metric sarki_metrics[] = {
     SARKI_COUNTS("evictions", "for=\"entries\"", evictions_for_entries,
                  "Entries that left as the least recently used, by what was needed."),
     SARKI_COUNTS("evictions", "for=\"bytes\"", evictions_for_bytes, ""),
+    SARKI_COUNTS("eviction_ages", NULL, eviction_ages,
+                 "Victims of which it was noted how long they had gone unused."),
+    SARKI_SECONDS(SARKI_COUNTER, "eviction_age_seconds", eviction_age_ms, 3, "How long they had."),
     SARKI_COUNTS("expirations", "by=\"writers\"", expired_by_writers,
                  "Expired entries that were removed, by whom."),
     SARKI_COUNTS("expirations", "by=\"cleanup\"", expired_by_cleanup, ""),

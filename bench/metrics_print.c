@@ -14,11 +14,14 @@ typedef struct metric {
 
 static const metric counts[] = {
     METRIC(hits), METRIC(misses), METRIC(misses_expired), METRIC(sets), METRIC(adds),
-    METRIC(replaces), METRIC(touches), METRIC(deletes), METRIC(evictions_for_entries),
-    METRIC(evictions_for_bytes), METRIC(expired_by_writers), METRIC(expired_by_cleanup),
-    METRIC(cleared), METRIC(rejected_argument), METRIC(rejected_key), METRIC(rejected_ttl),
+    METRIC(replaces), METRIC(touches), METRIC(deletes), METRIC(compare_and_sets),
+    METRIC(increments), METRIC(appends), METRIC(evictions_for_entries),
+    METRIC(evictions_for_bytes), METRIC(eviction_ages), METRIC(eviction_age_ms),
+    METRIC(expired_by_writers), METRIC(expired_by_cleanup), METRIC(cleared),
+    METRIC(rejected_argument), METRIC(rejected_key), METRIC(rejected_ttl),
     METRIC(rejected_too_large), METRIC(rejected_short_buffer), METRIC(rejected_busy),
-    METRIC(rejected_no_pin), METRIC(rejected_system), METRIC(lock_fallbacks),
+    METRIC(rejected_no_pin), METRIC(rejected_system), METRIC(rejected_number),
+    METRIC(lock_fallbacks),
 };
 
 static const metric states[] = {

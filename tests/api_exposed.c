@@ -35,6 +35,7 @@ static size_t times(const char *in, const char *part)
 TEST(each_field_is_there_once)
 {
     static const size_t in_fractions[] = {
+        offsetof(sark_cache_metrics, eviction_age_ms),
         offsetof(sark_cache_metrics, oldest_overdue_ms),
         offsetof(sark_cache_metrics, cleanup_last_us),
         offsetof(sark_cache_metrics, cleanup_total_us),

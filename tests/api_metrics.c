@@ -5,6 +5,7 @@
 #include "sark_cache.h"
 #include "test.h"
 #include "support.h"
+#include "threads.h"
 
 /* ---- Counts --------------------------------------------------------------------------------- */
 
@@ -381,6 +382,41 @@ TEST(a_reset_starts_the_counts_anew)
     FINISH(cache);
 }
 
+/* 320 entries wait, some of them touched half-way, then leave: one in 16 tells how long it had gone
+   unused. What the calls take comes on top. */
+TEST(victims_tell_how_long_they_had_gone_unused)
+{
+    enum { ENTRIES = 320, TOUCHED = 160, PAUSE_MS = 60 };
+    sark_cache_config config = support_config(ENTRIES);
+    config.shard_count = 1;
+    sark_cache *cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    uint64_t begin_ns = test_now_ns();
+    for (uint32_t key = 0; key < ENTRIES; key++)
+        CHECK(sark_cache_set(cache, &key, sizeof key, "v", 1, 0) == SARK_CACHE_OK);
+    test_sleep_ns(PAUSE_MS * 1000000);
+    for (uint32_t key = 0; key < TOUCHED; key++)
+        CHECK(sark_cache_touch(cache, &key, sizeof key, 0) == SARK_CACHE_OK);
+    test_sleep_ns(PAUSE_MS * 1000000);
+    for (uint32_t key = 0; key < ENTRIES; key++)
+        CHECK(sark_cache_set(cache, &(uint32_t){1000 + key}, 4, "v", 1, 0) == SARK_CACHE_OK);
+    uint64_t took_ms = (test_now_ns() - begin_ns) / 1000000;
+    sark_cache_metrics metrics = metrics_of(cache);
+    uint64_t samples = metrics.stamp_resolution_ps == 0 ? 0 : ENTRIES / 16;
+    uint64_t touched = samples * TOUCHED / ENTRIES;
+    uint64_t least_ms = (samples - touched) * 2 * PAUSE_MS + touched * PAUSE_MS;
+    uint64_t most_ms = (samples - touched) * took_ms + touched * (took_ms - PAUSE_MS);
+    printf("  %" PRIu64 " ms, expected %" PRIu64 " to %" PRIu64 "\n", metrics.eviction_age_ms,
+           least_ms, most_ms);
+    CHECK(metrics.evictions_for_entries == ENTRIES && metrics.eviction_ages == samples);
+    CHECK(metrics.eviction_age_ms >= least_ms * 97 / 100); /* the counter is gauged */
+    CHECK(metrics.eviction_age_ms <= most_ms * 103 / 100 + samples);
+    sark_cache_metrics_reset(cache);
+    metrics = metrics_of(cache);
+    CHECK(metrics.eviction_ages == 0 && metrics.eviction_age_ms == 0);
+    FINISH(cache);
+}
+
 TEST(null_where_it_is_legal)
 {
     sark_cache_metrics metrics, zero;
@@ -503,6 +539,7 @@ int main(void)
     RUN(the_oldest_is_overdue_at_most_so_long);
     RUN(hits_cost_moves_when_a_victim_is_needed);
     RUN(a_reset_starts_the_counts_anew);
+    RUN(victims_tell_how_long_they_had_gone_unused);
     RUN(null_where_it_is_legal);
     RUN(every_call_is_timed);
     RUN(one_call_in_so_many_is_timed);
