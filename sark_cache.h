@@ -435,7 +435,9 @@ SARK_CACHE_API sark_cache_status sark_cache_clear_prefix(sark_cache *cache, cons
 /* Each request is as a call of its own, in turn, with an answer of its own; what other threads do
    may come between. The memory that the requests need is fetched at the same time for 16 of them:
    that is what a batch gains, where the entries are more than the processor's caches hold.
-   requests  whose value_bytes and status are written; NULL is legal with a count of 0
+   requests  whose value_bytes and status are written; NULL is legal with a count of 0. What they
+             point to stays as it is until the call returns (removal callbacks may not change it),
+             and no value is copied to where a key is
    Returns OK where each request has it; else the first error among them, else MISS; BAD_ARGUMENT
    where cache or requests is NULL. */
 
@@ -5276,14 +5278,15 @@ static inline uint64_t sarki_hit_stamp(sark_cache *cache, sarki_lease *lease, ui
 }
 
 /* A hit whose lease stays in the slot. Its stamp may be older than the claim of the word, but not
-   than the last one beside it. */
-static void sarki_hit_resident(sark_cache *cache, sarki_lease *lease, sarki_entry *entry,
-                               uint32_t ref, uint64_t early)
+   than the last one beside it. Returns it. */
+static uint64_t sarki_hit_resident(sark_cache *cache, sarki_lease *lease, sarki_entry *entry,
+                                   uint32_t ref, uint64_t early)
 {
     sarki_resident *way = &sarki_residents_of(lease)->ways[sarki_resident_way(ref)];
     uint64_t last = sarki_load64_relaxed(&way->a_stamp); /* order: R2 the word is busy */
-    uint64_t stamp = sarki_hit_stamp(cache, lease, early);
-    sarki_resident_touch(way, entry, sarki_max64(stamp, last));
+    uint64_t stamp = sarki_max64(sarki_hit_stamp(cache, lease, early), last);
+    sarki_resident_touch(way, entry, stamp);
+    return stamp;
 }
 
 /* A hit by an ordinary lease on an entry that others hit all the time: the lease stays from now on.
@@ -5304,19 +5307,23 @@ static inline void sarki_lease_count_hit(sarki_lease *lease)
     sarki_store64_relaxed(&lease->a_hits, hits + 1);      /* order: R1, R2 */
 }
 
-/* A hit by an ordinary lease. */
-SARKI_HOT void sarki_hit_leased(sark_cache *cache, const sarki_hold *hold, sarki_entry *entry,
-                                uint32_t ref)
+/* A hit by an ordinary lease. Returns its stamp. One of a batch that finds a later stamp than that
+   of the batch, as of an entry that was written meanwhile, takes the time anew: it came after. */
+SARKI_HOT uint64_t sarki_hit_leased(sark_cache *cache, const sarki_hold *hold, sarki_entry *entry,
+                                    uint32_t ref, bool in_batch)
 {
     sarki_lease *lease = hold->lease;
     uint64_t stamp = sarki_stamp_from(sarki_hit_stamp(cache, lease, hold->early), hold->home);
     uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: R1, see >>stamp */
+    if (in_batch && last >= stamp)
+        stamp = sarki_stamp_from(sarki_hit_stamp(cache, lease, 0), hold->home);
     if (!SARKI_LIKELY(!SARKI_IS_HOT(last, stamp))) {
-        if (sarki_hit_hot(cache, lease, entry, ref, stamp)) return;
+        if (sarki_hit_hot(cache, lease, entry, ref, stamp)) return stamp;
     } else if (last < stamp) {
         sarki_store64_relaxed(&entry->a_stamp, stamp); /* order: R1 */
     }
     sarki_lease_count_hit(lease);
+    return stamp;
 }
 
 /* A hit under the lock of the shard, or by a pin. */
@@ -5334,22 +5341,26 @@ SARKI_COLD void sarki_hit_otherwise(sark_cache *cache, sarki_shard *locked, sark
     }
 }
 
-/* Counts a hit and makes the entry the most recently used, unless it comes within the interval. */
-SARKI_HOT void sarki_read_hit(sark_cache *cache, sarki_reading *reading)
+/* Counts a hit and makes the entry the most recently used, unless it comes within the interval.
+   Returns the stamp; 0: there is none, or it was not given by the slot. */
+SARKI_HOT uint64_t sarki_read_hit(sark_cache *cache, sarki_reading *reading, bool in_batch)
 {
     sarki_hold *hold = &reading->hold;
+    uint64_t stamp = 0;
     bool touches = SARKI_LIKELY(cache->touch_interval_ms == 0) ||
                    sarki_entry_touch_is_due(cache, reading->entry);
     if (SARKI_LIKELY(hold->lease && hold->a_ref)) {
-        if (SARKI_LIKELY(touches)) sarki_hit_leased(cache, hold, reading->entry, reading->ref);
+        if (SARKI_LIKELY(touches))
+            stamp = sarki_hit_leased(cache, hold, reading->entry, reading->ref, in_batch);
         else sarki_lease_count_hit(hold->lease);
     } else if (hold->a_word) {
-        sarki_hit_resident(cache, hold->lease, reading->entry, reading->ref, hold->early);
+        stamp = sarki_hit_resident(cache, hold->lease, reading->entry, reading->ref, hold->early);
         hold->word += SARKI_WORD_USE;
     } else {
         sarki_hit_otherwise(cache, reading->locked, sarki_home_lease(cache, reading),
                             reading->entry, touches);
     }
+    return stamp;
 }
 
 /* Counts a miss, of a key that is absent or an entry that has expired. */
@@ -5399,11 +5410,13 @@ static inline sark_cache_status sarki_get_status(const sark_cache *cache, const 
     return sarki_key_status(cache, key, key_bytes);
 }
 
-/* A get whose arguments are right. */
-SARKI_HOT sark_cache_status sarki_get(sark_cache *cache, sarki_query query, uint64_t early,
+/* A get whose arguments are right. early: as in a hold, of a batch; NULL: it is in none. A hit
+   leaves there what is above its own stamp; 0: unknown. */
+SARKI_HOT sark_cache_status sarki_get(sark_cache *cache, sarki_query query, uint64_t *early,
                                       void *value, size_t value_capacity, size_t *value_bytes)
 {
-    sarki_reading reading = sarki_read_begin(cache, query, SARKI_TO_HIT, early);
+    sarki_reading reading =
+        sarki_read_begin(cache, query, SARKI_TO_HIT, early ? *early : 0);
     if (!reading.entry || sarki_entry_expired(cache, reading.entry)) {
         sarki_read_end(&reading);
         sarki_read_miss(cache, &reading);
@@ -5411,10 +5424,12 @@ SARKI_HOT sark_cache_status sarki_get(sark_cache *cache, sarki_query query, uint
     }
     sark_cache_status status =
         sarki_value_copy(reading.entry, value, value_capacity, value_bytes);
-    if (SARKI_LIKELY(status == SARK_CACHE_OK))
-        sarki_read_hit(cache, &reading);
-    else /* order: R1 */
+    if (SARKI_LIKELY(status == SARK_CACHE_OK)) {
+        uint64_t stamp = sarki_read_hit(cache, &reading, early != NULL);
+        if (early) *early = *early && stamp ? sarki_stamp_key(stamp) + SARKI_STAMP_STEP : 0;
+    } else { /* order: R1 */
         sarki_add64_relaxed(&sarki_home_lease(cache, &reading)->a_short_buffers, 1);
+    }
     sarki_read_end(&reading);
     return status;
 }
@@ -5427,7 +5442,7 @@ SARKI_COLD sark_cache_status sarki_get_sampled(sark_cache *cache, const void *ke
     int64_t begin_ns = sarki_latency_begin(cache);
     sarki_query query = sarki_read_query(cache, key, key_bytes);
     sark_cache_status status =
-        sarki_get(cache, query, 0, value, value_capacity, value_bytes);
+        sarki_get(cache, query, NULL, value, value_capacity, value_bytes);
     if (begin_ns && status >= 0)
         sarki_latency_end(cache, begin_ns,
                           status == SARK_CACHE_OK ? SARKI_LATENCY_HIT : SARKI_LATENCY_MISS);
@@ -5443,7 +5458,7 @@ SARK_CACHE_API sark_cache_status sark_cache_get(sark_cache *cache, const void *k
     if (!SARKI_LIKELY(!cache->histograms))
         return sarki_get_sampled(cache, key, key_bytes, value, value_capacity, value_bytes);
     sarki_query query = sarki_read_query(cache, key, key_bytes);
-    return sarki_get(cache, query, 0, value, value_capacity, value_bytes);
+    return sarki_get(cache, query, NULL, value, value_capacity, value_bytes);
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_peek(sark_cache *cache, const void *key,
@@ -5528,7 +5543,7 @@ SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *k
     sarki_reading reading = sarki_read_begin(cache, query, SARKI_TO_PIN, 0);
     bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
     if (live) {
-        sarki_read_hit(cache, &reading);
+        (void)sarki_read_hit(cache, &reading, false);
         pinned->value = sarki_entry_value(reading.entry);
         pinned->value_bytes = reading.entry->value_bytes;
         pinned->version = sarki_entry_version(reading.entry);
@@ -6257,29 +6272,31 @@ SARK_CACHE_API sark_cache_status sark_cache_get_and_touch(sark_cache *cache, con
    prefetching: Chen, Ailamaki, Gibbons and Mowry, Improving hash join performance through
    prefetching). What was asked for is a hint: each call looks anew, and protects what it reads.
 
-   The hits of a group have one reading of the counter, which lies within the call that stamps
-   them; their slot makes the stamps grow in the order of the requests. */
+   Stamps. The hits of a group share one reading of the counter, within the call; each is stamped
+   above the one before. The counter is read again where that is not enough: an entry has a later
+   stamp, as it was written since; or a hit was stamped elsewhere, under a lock. So a batch sees no
+   write without being later than it, and its hits come in the order of the requests. */
 
 #define SARKI_GROUP 16u
 
-/* The keys of a group whose requests are right. */
+/* The requests of a group that are right. */
 typedef struct sarki_group {
     uint32_t count;
-    uint32_t numbers[SARKI_GROUP]; /* of their requests */
-    sarki_query queries[SARKI_GROUP];
+    uint32_t numbers[SARKI_GROUP];
+    sarki_query queries[SARKI_GROUP]; /* of their keys */
 } sarki_group;
 
-static inline void sarki_group_add(sarki_group *group, uint32_t number, sarki_query query)
+/* Takes a request into the group if its status is OK, and asks for its key, which lies wherever
+   the caller has it. Returns the status. */
+static inline sark_cache_status sarki_group_add(sark_cache *cache, sarki_group *group,
+                                                uint32_t number, sark_cache_status status,
+                                                const void *key, size_t key_bytes)
 {
-    group->numbers[group->count] = number;
-    group->queries[group->count++] = query;
-}
-
-/* Asks for a key, which lies wherever the caller has it. */
-static inline void sarki_key_prefetch(const void *key, size_t key_bytes)
-{
+    if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
     sarki_prefetch_later(key);
-    if (key && key_bytes > 64) sarki_prefetch_later((const char *)key + 64);
+    if (key_bytes > 64) sarki_prefetch_later((const char *)key + 64);
+    group->numbers[group->count++] = number;
+    return SARK_CACHE_OK;
 }
 
 /* Asks for the entries that the group most likely needs. */
@@ -6305,22 +6322,24 @@ static sark_cache_status sarki_batch_begin(sark_cache *cache, const void *reques
 static void sarki_get_group(sark_cache *cache, sark_cache_get_request *requests, uint32_t count)
 {
     sarki_group group;
+    uint64_t early = 0;
     group.count = 0;
-    for (uint32_t i = 0; i < count; i++)
-        sarki_key_prefetch(requests[i].key, requests[i].key_bytes);
     for (uint32_t i = 0; i < count; i++) {
         sark_cache_get_request *request = &requests[i];
         request->status = sarki_get_status(cache, request->key, request->key_bytes,
                                            request->value, request->value_capacity);
-        if (request->status != SARK_CACHE_OK) sarki_refuse(cache, request->status);
-        else sarki_group_add(&group, i, sarki_read_query(cache, request->key, request->key_bytes));
+        request->status = sarki_group_add(cache, &group, i, request->status, request->key,
+                                          request->key_bytes);
     }
-    if (group.count == 0) return;
+    for (uint32_t i = 0; i < group.count; i++) {
+        const sark_cache_get_request *request = &requests[group.numbers[i]];
+        group.queries[i] = sarki_read_query(cache, request->key, request->key_bytes);
+    }
     sarki_group_prefetch(cache, &group);
-    uint64_t early = sarki_stamp_early(&cache->stamps);
     for (uint32_t i = 0; i < group.count; i++) {
         sark_cache_get_request *request = &requests[group.numbers[i]];
-        request->status = sarki_get(cache, group.queries[i], early, request->value,
+        if (early == 0) early = sarki_stamp_early(&cache->stamps);
+        request->status = sarki_get(cache, group.queries[i], &early, request->value,
                                     request->value_capacity, &request->value_bytes);
     }
 }
@@ -6343,16 +6362,17 @@ static void sarki_set_group(sark_cache *cache, sark_cache_set_request *requests,
 {
     sarki_group group;
     group.count = 0;
-    for (uint32_t i = 0; i < count; i++)
-        sarki_key_prefetch(requests[i].key, requests[i].key_bytes);
     for (uint32_t i = 0; i < count; i++) {
         sark_cache_set_request *request = &requests[i];
         request->status = sarki_set_status(cache, request->key, request->key_bytes,
                                            request->value, request->value_bytes);
-        if (request->status != SARK_CACHE_OK) sarki_refuse(cache, request->status);
-        else sarki_group_add(&group, i, sarki_write_query(cache, request->key, request->key_bytes));
+        request->status = sarki_group_add(cache, &group, i, request->status, request->key,
+                                          request->key_bytes);
     }
-    if (group.count == 0) return;
+    for (uint32_t i = 0; i < group.count; i++) {
+        const sark_cache_set_request *request = &requests[group.numbers[i]];
+        group.queries[i] = sarki_write_query(cache, request->key, request->key_bytes);
+    }
     sarki_group_prefetch(cache, &group);
     for (uint32_t i = 0; i < group.count; i++) {
         sark_cache_set_request *request = &requests[group.numbers[i]];
@@ -6381,15 +6401,16 @@ static void sarki_delete_group(sark_cache *cache, sark_cache_delete_request *req
 {
     sarki_group group;
     group.count = 0;
-    for (uint32_t i = 0; i < count; i++)
-        sarki_key_prefetch(requests[i].key, requests[i].key_bytes);
     for (uint32_t i = 0; i < count; i++) {
         sark_cache_delete_request *request = &requests[i];
         request->status = sarki_key_status(cache, request->key, request->key_bytes);
-        if (request->status != SARK_CACHE_OK) sarki_refuse(cache, request->status);
-        else sarki_group_add(&group, i, sarki_write_query(cache, request->key, request->key_bytes));
+        request->status = sarki_group_add(cache, &group, i, request->status, request->key,
+                                          request->key_bytes);
     }
-    if (group.count == 0) return;
+    for (uint32_t i = 0; i < group.count; i++) {
+        const sark_cache_delete_request *request = &requests[group.numbers[i]];
+        group.queries[i] = sarki_write_query(cache, request->key, request->key_bytes);
+    }
     sarki_group_prefetch(cache, &group);
     for (uint32_t i = 0; i < group.count; i++)
         requests[group.numbers[i]].status = sarki_delete(cache, &group.queries[i]);
@@ -6431,7 +6452,8 @@ typedef struct sarki_selection {
     sark_cache_cause cause;
     const uint64_t *cuts;     /* of each shard, the last version that is removed; NULL: only one */
     const sarki_shard *shard; /* that one's shard, as others count their own versions, */
-    uint64_t version;         /* and version */
+    uint64_t version;         /* version and deadline */
+    int64_t deadline;
     const void *prefix;       /* of the keys */
     size_t prefix_bytes;
 } sarki_selection;
@@ -6444,7 +6466,8 @@ static bool sarki_selects(const sark_cache *cache, const sarki_selection *select
     uint64_t version = sarki_entry_version(entry);
     bool is_due = selection->cuts
                       ? version <= selection->cuts[shard - cache->shards]
-                      : shard == selection->shard && version == selection->version;
+                      : shard == selection->shard && version == selection->version &&
+                            sarki_entry_deadline(entry) == selection->deadline;
     if (!is_due || entry->key_bytes < selection->prefix_bytes) return false;
     SARKI_BYTES_READ(entry);
     return selection->prefix_bytes == 0 ||
@@ -6487,7 +6510,7 @@ static uint64_t sarki_remove_all(sark_cache *cache, sark_cache_cause cause, cons
                                  size_t prefix_bytes)
 {
     uint64_t cuts[SARKI_MAX_SHARDS], total = 0;
-    sarki_selection selection = {cause, cuts, NULL, 0, prefix, prefix_bytes};
+    sarki_selection selection = {cause, cuts, NULL, 0, 0, prefix, prefix_bytes};
     sarki_frame frame = {{0, 0}};
     sarki_spot spot = {0, 0};
     uint32_t removed = 0;
@@ -6563,14 +6586,13 @@ static bool sarki_visit(const sark_cache *cache, const sarki_visits *visits, sar
                          sarki_entry_value(entry), entry->value_bytes, left_ms);
 }
 
-/* Removes the entry of a slot if it has this version of this shard still. It is reported at once: a
-   visitor that forks must not leave behind what only a walk's frame knows. */
-static bool sarki_visit_remove(sark_cache *cache, sarki_spot spot, const sarki_shard *shard,
-                               uint64_t version)
+/* Removes the entry of a slot if it is selected still. It is reported at once: a visitor that forks
+   must not leave behind what only a walk's frame knows. */
+static bool sarki_visit_remove(sark_cache *cache, sarki_spot spot,
+                               const sarki_selection *selection)
 {
-    sarki_selection selection = {SARK_CACHE_CLEARED, NULL, shard, version, NULL, 0};
     sarki_frame frame = {{0, 0}};
-    if (!sarki_walk_remove(cache, spot, &selection, &frame)) return false;
+    if (!sarki_walk_remove(cache, spot, selection, &frame)) return false;
     sarki_walk_flush(cache, 1, &frame);
     return true;
 }
@@ -6594,11 +6616,12 @@ static sark_cache_status sarki_visit_all(sark_cache *cache, sarki_visits *visits
         sarki_store32_release(&pin->a_ref, ref);
         sarki_shard_unlock(shard);
         sarki_entry *entry = sarki_entry_of(cache, ref);
-        uint64_t version = sarki_entry_version(entry);
+        sarki_selection seen = {SARK_CACHE_CLEARED, NULL, shard, sarki_entry_version(entry),
+                                sarki_entry_deadline(entry), NULL, 0};
         bool answer = sarki_visit(cache, visits, entry);
         sarki_store32_release(&pin->a_ref, SARKI_CLAIMED); /* order: E5 */
         if (!visits->removes) go_on = answer;
-        else if (answer) visits->removed += sarki_visit_remove(cache, spot, shard, version);
+        else if (answer) visits->removed += sarki_visit_remove(cache, spot, &seen);
     } while (go_on && sarki_walk_next(cache, &spot));
     sarki_cancel_allow(cancel);
     sarki_pin_back(&cache->leases, (uint32_t)(pin - cache->leases.pins), use);

@@ -465,7 +465,8 @@ static bool pair_clears(const pair_call *call)
      key not yet there, a write that overlaps evicts the neighbour.
      clear removes what was written before it, key after key: what another call writes meanwhile
      stays, though the entry before it was not cleared but replaced (so a third order, in which
-     clear does not meet the key); two clears share the entries.
+     clear does not meet the key); two clears share the entries. clear_if leaves what was touched
+     since it was seen, too.
      The TTL may pass between the moment from which a call counts a TTL and its effect. */
 static void pair_mask(const scenario *pair, pair_variant variant, pair_outcome *outcome)
 {
@@ -537,9 +538,9 @@ static void pair_list_orders(const scenario *pair, bool is_timed, struct pair_re
     memcpy(reference->orders, pair_plain_orders, plain_count * PAIR_STEPS);
     for (unsigned who = 0; who < 2; who++) {
         const pair_call *call = pair_call_of(pair, who), *other = pair_call_of(pair, !who);
-        bool is_kept =
-            other->renews || other->run == pair_touch || other->run == pair_get_and_touch;
-        if (pair_clears(call) && other->renews)
+        bool touches = other->run == pair_touch || other->run == pair_get_and_touch;
+        bool is_kept = other->renews || touches;
+        if (pair_clears(call) && (other->renews || (touches && call->run == pair_clear_if)))
             pair_list_clears_past(who, plain_count, reference);
         if (!is_timed || !call->looks || !is_kept) continue;
         pair_add_order(reference, (pair_step)!who, PAIR_MISSED, PAIR_LEAP);
