@@ -79,6 +79,18 @@
    the clock for itself: of two that overlap at a deadline one may find the entry live and the
    other not, in any order. When a clock fails, entries with a deadline are misses.
 
+   MANY AT A TIME
+
+   get_many, set_many and delete_many take a request for each key and give an answer to each; the
+   memory that these need is fetched at the same time. clear_prefix and clear_if remove what is of
+   one kind, foreach shows all, hottest and coldest the ends of the order of recency: each in steps,
+   between which other calls run.
+
+   METRICS
+
+   metrics_read fills a struct, metrics_prometheus makes text of it that a scraper reads. Neither
+   blocks anybody. config.latency_sample_every adds latencies.
+
    ERRORS
 
    Codes are negative; OK, MISS and EXISTS are answers. A failed call changes nothing of its own
@@ -132,7 +144,7 @@ typedef enum sark_cache_status {
     SARK_CACHE_NO_MEMORY = -6,          /* create: the allocator gave no region */
     SARK_CACHE_BUSY = -7,               /* set: pins leave no gap; destroy: pins are out; both:
                                            inside a callback */
-    SARK_CACHE_NO_PIN = -8,             /* all pin_count pins are out */
+    SARK_CACHE_NO_PIN = -8,             /* all pin_count pins are out, or all of pin_max_bytes */
     SARK_CACHE_SYSTEM_ERROR = -9,       /* a clock, a mutex or another system call failed */
     SARK_CACHE_NO_RANDOM = -10,         /* create: no random source, and no hash_seed given */
     SARK_CACHE_REGION_TOO_SMALL = -11,  /* create_in: see sark_cache_region_bytes */
@@ -213,6 +225,8 @@ typedef struct sark_cache_config {
                                        fewer in a small region */
     uint32_t pin_count;             /* pins out at a time: up to 1024; default 16, or fewer in a
                                        small region */
+    size_t pin_max_bytes;           /* memory of entries with pins out, each pin counted: so much
+                                       is kept from eviction at most; 0: what pin_count allows */
     uint32_t cleanup_interval_ms;   /* 0: no cleanup thread */
     uint32_t touch_interval_ms;     /* a hit on an entry used less than so long ago does not make it
                                        the most recently used; 0: every hit does. Takes 4 bytes of
@@ -574,6 +588,7 @@ typedef struct sark_cache_metrics {
     uint64_t oldest_overdue_ms;        /* for at most so long has the first of them waited */
     uint64_t bytes_retired;            /* of removed entries: still read, or not yet used again */
     uint64_t leases_in_use, pins_in_use;
+    uint64_t pinned_bytes;             /* of entries with pins out, each pin counted */
 
     /* Cleanup. */
     uint64_t cleanup_runs, cleanup_last_us, cleanup_total_us;
@@ -3473,6 +3488,7 @@ struct sark_cache {
 
     SARKI_SET_APART sarki_room room;
     sarki_a32 a_reporters_used;
+    sarki_a64 a_pinned_bytes; /* by each pin that is out, but those of walks */
     sarki_a64 a_rejected[SARKI_REJECTIONS];
     sarki_cleaner cleaner;
     sarki_mutex metrics_mutex;
@@ -5519,16 +5535,44 @@ static uint32_t sarki_pin_out(sarki_pin *pin)
     return use;
 }
 
-/* Gives a pin back; false: it is not out for this use. */
-static bool sarki_pin_back(sarki_leases *leases, uint32_t row, uint32_t use)
+/* Memory of an entry that is pinned; 0: by a walk that is between two entries. */
+static uint64_t sarki_pinned_bytes(const sark_cache *cache, uint32_t ref)
 {
-    if (row >= leases->pin_count || !(use & 1)) return false;
+    if (ref <= SARKI_CLAIMED) return 0;
+    return (uint64_t)sarki_entry_size(sarki_entry_of(cache, ref)) * SARKI_GRANULE;
+}
+
+/* Counts the bytes of an entry that is to be pinned; false: that would be too many. */
+static bool sarki_pin_count_bytes(sark_cache *cache, uint32_t ref)
+{
+    uint64_t bytes = sarki_pinned_bytes(cache, ref), most = cache->config.pin_max_bytes;
+    uint64_t before = sarki_add64_relaxed(&cache->a_pinned_bytes, bytes); /* order: R1 */
+    if (most == 0 || before + bytes <= most) return true;
+    sarki_add64_relaxed(&cache->a_pinned_bytes, 0 - bytes); /* order: R1 */
+    return false;
+}
+
+/* Ends a use of a pin, which stays claimed; NULL: it is not out for this use. */
+static sarki_pin *sarki_pin_end(sarki_leases *leases, uint32_t row, uint32_t use)
+{
+    if (row >= leases->pin_count || !(use & 1)) return NULL;
     sarki_pin *pin = &leases->pins[row];
     /* order: R3 the swap itself: of two unpins one wins. The caller's reads end by E5 */
-    if (!sarki_cas32_relaxed(&pin->a_sequence, use, use + 1)) return false;
+    return sarki_cas32_relaxed(&pin->a_sequence, use, use + 1) ? pin : NULL;
+}
+
+static void sarki_pin_release(sarki_pin *pin)
+{
     sarki_store32_relaxed(&pin->a_visitor, 0); /* order: R2 still claimed */
     sarki_store32_release(&pin->a_ref, 0);     /* order: E5, E9 */
-    return true;
+}
+
+/* Gives a pin back that was not counted by its bytes; false: it is not out for this use. */
+static bool sarki_pin_back(sarki_leases *leases, uint32_t row, uint32_t use)
+{
+    sarki_pin *pin = sarki_pin_end(leases, row, use);
+    if (pin) sarki_pin_release(pin);
+    return pin != NULL;
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *key,
@@ -5542,7 +5586,8 @@ SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *k
     sarki_query query = sarki_read_query(cache, key, key_bytes);
     sarki_reading reading = sarki_read_begin(cache, query, SARKI_TO_PIN, 0);
     bool live = reading.entry && !sarki_entry_expired(cache, reading.entry);
-    if (live) {
+    if (live) reading.no_pin = !sarki_pin_count_bytes(cache, reading.ref);
+    if (live && !reading.no_pin) {
         (void)sarki_read_hit(cache, &reading, false);
         pinned->value = sarki_entry_value(reading.entry);
         pinned->value_bytes = reading.entry->value_bytes;
@@ -5566,9 +5611,13 @@ static bool sarki_pinned_here(const sark_cache *cache, const sark_cache_pinned *
 
 SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_pinned *pinned)
 {
-    if (!cache || !pinned || !sarki_pinned_here(cache, pinned) ||
-        !sarki_pin_back(&cache->leases, pinned->pin, pinned->use))
-        return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
+    sarki_pin *pin = NULL;
+    if (cache && pinned && sarki_pinned_here(cache, pinned))
+        pin = sarki_pin_end(&cache->leases, pinned->pin, pinned->use);
+    if (!pin) return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
+    uint64_t bytes = sarki_pinned_bytes(cache, sarki_load32_relaxed(&pin->a_ref)); /* order: R2 */
+    sarki_add64_relaxed(&cache->a_pinned_bytes, 0 - bytes);                       /* order: R1 */
+    sarki_pin_release(pin);
     memset(pinned, 0, sizeof *pinned);
     sarki_room_changed(cache);
     return SARK_CACHE_OK;
@@ -7008,6 +7057,7 @@ static void sarki_metrics_collect(const sark_cache *cache, sark_cache_metrics *m
     metrics->entries = sarki_entries(cache);
     uint64_t peak = sarki_load32_relaxed(&cache->a_count_peak); /* order: R1, may be behind */
     metrics->entries_peak = sarki_max64(peak, metrics->entries);
+    metrics->pinned_bytes = sarki_read_count(&cache->a_pinned_bytes);
     metrics->max_entries = cache->max_entries;
     metrics->max_bytes = cache->config.max_bytes;
     sarki_metrics_add_bytes(cache, metrics);
@@ -7224,6 +7274,7 @@ static const sarki_metric sarki_metrics[] = {
                   "For at most so long has the first of them waited."),
     SARKI_GAUGES("leases", NULL, leases_in_use, "Reads under way."),
     SARKI_GAUGES("pins", NULL, pins_in_use, "Pins that are out."),
+    SARKI_GAUGES("pinned_bytes", NULL, pinned_bytes, "Memory of the entries that they keep."),
     SARKI_COUNTS("cleanup_runs", NULL, cleanup_runs, "Runs of the cleanup thread."),
     SARKI_SECONDS(SARKI_COUNTER, "cleanup_seconds", cleanup_total_us, 6, "What they took."),
     SARKI_SECONDS(SARKI_GAUGE, "cleanup_last_seconds", cleanup_last_us, 6,
@@ -8184,6 +8235,20 @@ static void sarki_fork_pin(sarki_pin *pin)
     sarki_store32_relaxed(&pin->a_ref, 0);                 /* order: R5 */
 }
 
+/* Counts the bytes of the pins that stay out anew: another thread may have been in the middle of
+   it. */
+static void sarki_fork_pinned(sark_cache *cache)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < cache->leases.pin_count; i++) {
+        const sarki_pin *pin = &cache->leases.pins[i];
+        bool is_counted = (sarki_load32_relaxed(&pin->a_sequence) & 1) && /* order: R5 */
+                          sarki_load32_relaxed(&pin->a_visitor) == 0;     /* order: R5 */
+        if (is_counted) bytes += sarki_pinned_bytes(cache, sarki_load32_relaxed(&pin->a_ref));
+    }
+    sarki_init64(&cache->a_pinned_bytes, bytes);
+}
+
 static void sarki_fork_leases(sarki_leases *leases)
 {
     for (uint32_t i = 0; i < leases->lease_count; i++) {
@@ -8265,6 +8330,7 @@ SARK_CACHE_API void sark_cache_fork_child(sark_cache *cache)
         sarki_spares_publish(cache, shard, 0);
     }
     sarki_fork_leases(&cache->leases);
+    sarki_fork_pinned(cache);
     sarki_fork_reporters(cache);
     sarki_fork_sweep(cache);
     sarki_store32_relaxed(&cache->a_count, (uint32_t)sarki_entries(cache)); /* order: R5 */
@@ -8303,7 +8369,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
     case SARK_CACHE_SHORT_BUFFER: return "the buffer is too short";
     case SARK_CACHE_NO_MEMORY: return "the allocator gave no memory for the region";
     case SARK_CACHE_BUSY: return "pins, or a callback under way, stand in the way";
-    case SARK_CACHE_NO_PIN: return "all pins are out; see pin_count";
+    case SARK_CACHE_NO_PIN: return "all pins are out; see pin_count and pin_max_bytes";
     case SARK_CACHE_SYSTEM_ERROR: return "a clock, mutex or other system call failed";
     case SARK_CACHE_NO_RANDOM: return "no random source, and no hash_seed given";
     case SARK_CACHE_REGION_TOO_SMALL: return "the region is smaller than sark_cache_region_bytes";

@@ -27,7 +27,7 @@ static const metric counts[] = {
 static const metric states[] = {
     METRIC(entries), METRIC(entries_peak), METRIC(bytes), METRIC(bytes_peak), METRIC(max_entries),
     METRIC(max_bytes), METRIC(expired_resident), METRIC(oldest_overdue_ms), METRIC(bytes_retired),
-    METRIC(leases_in_use), METRIC(pins_in_use),
+    METRIC(leases_in_use), METRIC(pins_in_use), METRIC(pinned_bytes),
 };
 
 static const metric cleanups[] = {

@@ -688,6 +688,44 @@ TEST(versions_never_repeat)
     FINISH(cache);
 }
 
+/* ---- The budget of pins --------------------------------------------------------------------- */
+
+/* Three entries of about 1 KiB and a budget for two of them; a pin in vain costs nothing. */
+TEST(pins_have_a_budget)
+{
+    static unsigned char kib[1000];
+    sark_cache_config config = support_config(10);
+    sark_cache_pinned one, two, three;
+    config.pin_max_bytes = 2150;
+    sark_cache *cache = support_create(&config);
+    REQUIRE(cache != NULL);
+    for (int i = 0; i < 3; i++)
+        CHECK(sark_cache_set(cache, &"abc"[i], 1, kib, sizeof kib, 0) == SARK_CACHE_OK);
+    CHECK(put(cache, "small", "value", 0) == SARK_CACHE_OK);
+    CHECK(sark_cache_pin(cache, "a", 1, &one) == SARK_CACHE_OK);
+    uint64_t bytes = metrics_of(cache).pinned_bytes;
+    CHECK(bytes >= sizeof kib + 40 && bytes < sizeof kib + 120 && bytes % 16 == 0);
+    CHECK(sark_cache_pin(cache, "b", 1, &two) == SARK_CACHE_OK);
+    CHECK(sark_cache_pin(cache, "c", 1, &three) == SARK_CACHE_NO_PIN);
+    CHECK(sark_cache_pin(cache, "b", 1, &three) == SARK_CACHE_NO_PIN); /* counts again */
+    CHECK(three.value == NULL && metrics_of(cache).rejected_no_pin == 2);
+    CHECK(metrics_of(cache).hits == 2 && metrics_of(cache).pins_in_use == 2);
+    CHECK(metrics_of(cache).pinned_bytes == 2 * bytes);
+    CHECK(drop(cache, "a") == SARK_CACHE_OK); /* what is pinned stays, and counts */
+    CHECK(sark_cache_pin(cache, "c", 1, &three) == SARK_CACHE_NO_PIN);
+    CHECK(sark_cache_unpin(cache, &one) == SARK_CACHE_OK);
+    CHECK(sark_cache_pin(cache, "c", 1, &three) == SARK_CACHE_OK);
+    CHECK(sark_cache_pin(cache, "none", 4, &one) == SARK_CACHE_MISS);
+    sark_cache_fork_prepare(cache); /* as a child would go on */
+    sark_cache_fork_child(cache);
+    CHECK(metrics_of(cache).pinned_bytes == 2 * bytes);
+    CHECK(sark_cache_pin(cache, "b", 1, &one) == SARK_CACHE_NO_PIN);
+    CHECK(sark_cache_unpin(cache, &two) == SARK_CACHE_OK);
+    CHECK(sark_cache_unpin(cache, &three) == SARK_CACHE_OK);
+    CHECK(metrics_of(cache).pinned_bytes == 0 && metrics_of(cache).pins_in_use == 0);
+    FINISH(cache);
+}
+
 int main(void)
 {
     RUN(the_value_is_copied_and_no_byte_more);
@@ -712,5 +750,6 @@ int main(void)
     RUN(what_is_no_pin);
     RUN(a_pin_of_another_cache);
     RUN(versions_never_repeat);
+    RUN(pins_have_a_budget);
     return test_summary();
 }

@@ -478,6 +478,7 @@ static void check_metrics(const sark_cache_metrics *metrics, const counts *sum)
     /* What clear finds expired is reported so, but it tells how many it removed in all. */
     CHECK(now_run.ttl ? metrics->cleared <= sum->cleared : metrics->cleared == sum->cleared);
     CHECK(metrics->rejected_short_buffer == sum->short_buffers);
+    CHECK(metrics->pinned_bytes == 0);
     CHECK(metrics->rejected_busy == sum->busy_in_callback && metrics->rejected_no_pin == 0);
     CHECK(metrics->evictions_for_bytes == 0);
     CHECK(metrics->evictions_for_entries == removed_because(SARK_CACHE_EVICTED));
