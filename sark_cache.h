@@ -233,9 +233,10 @@ typedef struct sark_cache_config {
                                        an entry with a TTL, 24 of one without */
     uint32_t latency_sample_every;  /* one call in so many is timed for the histograms; 0: none */
     bool wipe;                      /* keys and values that have left are overwritten with zeros:
-                                       when they leave; where they are still read or pinned then,
-                                       at a later removal or cleanup, and before their memory is
-                                       used again or given back */
+                                       when they leave; where they are pinned then, at the unpin;
+                                       where a get is just reading them, at the next unpin or
+                                       cleanup, or removal in their shard; and before their memory
+                                       is used again or given back */
     sark_cache_clock clock;         /* default: CLOCK_BOOTTIME, and the coarse CLOCK_MONOTONIC */
     sark_cache_allocator allocator;
     sark_cache_on_remove on_remove; /* default: none */
@@ -534,7 +535,8 @@ typedef struct sark_cache_ranked {
 } sark_cache_ranked;
 
 /* The live entries that were used last, the latest first; without LRU effect, in bounded steps. It
-   looks at all entries: each stands where it did when it was looked at.
+   looks at all entries: each stands where it did when it was looked at, and a key that is written
+   meanwhile may stand there twice.
    ranked  room for so many; which buffer holds which key is not foreseen. NULL is legal with 0
    found   how many there are, at most count; may be NULL
    Returns OK; BAD_ARGUMENT. */
@@ -1889,9 +1891,9 @@ static void sarki_arena_release(sarki_arena *arena, uint32_t ref)
     uint32_t header = sarki_block(arena, ref)[0];
     uint32_t size = header >> 2;
     SARKI_ASSERT(!(header & SARKI_BLOCK_FREE) && size);
-    if (arena->wiped_from)
-        sarki_wipe((char *)sarki_block(arena, ref) + arena->wiped_from,
-                   (size_t)size * SARKI_GRANULE - arena->wiped_from);
+    size_t bytes = (size_t)size * SARKI_GRANULE;
+    if (arena->wiped_from && bytes > arena->wiped_from) /* a gap under way may be smaller */
+        sarki_wipe((char *)sarki_block(arena, ref) + arena->wiped_from, bytes - arena->wiped_from);
     sarki_arena_count(arena, 0u - size);
     uint32_t next = ref + size;
     if (sarki_block_is_free(arena, next)) {
@@ -3307,7 +3309,8 @@ typedef struct sarki_shard {
     sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
     sarki_a64 a_writes[SARKI_MODES]; /* by mode; SARKI_SET is counted above */
     sarki_a64 a_deletes, a_touches, a_cleared, a_evicted_for_bytes;
-    sarki_a64 a_ages, a_age_units; /* of victims, and how long they were unused, in 2^10 units */
+    sarki_a64 a_ages, a_age_ms; /* of victims, and how long they had gone unused, all in all */
+    uint32_t age_us;            /* what is left of that, below a millisecond */
     sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves, a_room_moves;
 } sarki_shard;
 
@@ -4448,8 +4451,19 @@ static uint64_t sarki_recency_bound_locked(sark_cache *cache, const sarki_shard 
     return sarki_max64(lowest, bound);
 }
 
-/* Notes how long one victim in SARKI_AGES_EVERY had gone unused: to read the counter each time
-   would be a twentieth of an insert. */
+/* A time in units of stamps as microseconds, by what the clock and the counter have done since the
+   cache was created; UINT64_MAX: that is too little to tell. */
+static uint64_t sarki_units_us(const sark_cache *cache, uint64_t units)
+{
+    uint64_t steps = (sarki_counter() << cache->stamps.shift) - cache->stamp_epoch;
+    int64_t elapsed_ns = sarki_awake_ns() - cache->stamp_epoch_ns;
+    if (steps >> 20 == 0 || elapsed_ns <= 0) return UINT64_MAX;
+    uint64_t ns_each = (uint64_t)elapsed_ns / (steps >> 20); /* 2^20 units */
+    return ((units >> 20) * ns_each + ((units & 0xfffff) * ns_each >> 20)) / 1000;
+}
+
+/* Notes how long one victim in SARKI_AGES_EVERY had gone unused: to read the clocks each time would
+   be a fifth of an insert. */
 SARKI_REQUIRES(shard)
 static void sarki_age_note_locked(sark_cache *cache, sarki_shard *shard, const sarki_entry *entry,
                                   uint64_t evictions)
@@ -4457,8 +4471,12 @@ static void sarki_age_note_locked(sark_cache *cache, sarki_shard *shard, const s
     if (evictions % SARKI_AGES_EVERY != 0 || cache->stamps.shift < 0) return;
     uint64_t now = sarki_stamp_now(&cache->stamps);
     uint64_t used = sarki_stamp_key(sarki_load64_relaxed(&entry->a_stamp)); /* order: R1 */
+    uint64_t age_us = sarki_units_us(cache, now > used ? now - used : 0);
+    if (age_us == UINT64_MAX) return;
+    age_us += shard->age_us;
+    shard->age_us = (uint32_t)(age_us % 1000);
     sarki_count_locked(&shard->a_ages, 1);
-    sarki_count_locked(&shard->a_age_units, now > used ? (now - used) >> 10 : 0);
+    sarki_count_locked(&shard->a_age_ms, age_us / 1000);
 }
 
 /* Removes the victim, the oldest entry of a shard whose stamps are at least bound. First of all it
@@ -5324,14 +5342,15 @@ static inline void sarki_lease_count_hit(sarki_lease *lease)
 }
 
 /* A hit by an ordinary lease. Returns its stamp. One of a batch that finds a later stamp than that
-   of the batch, as of an entry that was written meanwhile, takes the time anew: it came after. */
+   of the batch, as of an entry that was written meanwhile, or may not see all, takes the time
+   anew: it came after. */
 SARKI_HOT uint64_t sarki_hit_leased(sark_cache *cache, const sarki_hold *hold, sarki_entry *entry,
                                     uint32_t ref, bool in_batch)
 {
     sarki_lease *lease = hold->lease;
     uint64_t stamp = sarki_stamp_from(sarki_hit_stamp(cache, lease, hold->early), hold->home);
     uint64_t last = sarki_load64_relaxed(&entry->a_stamp); /* order: R1, see >>stamp */
-    if (in_batch && last >= stamp)
+    if (in_batch && (last >= stamp || (last & SARKI_MARKED)))
         stamp = sarki_stamp_from(sarki_hit_stamp(cache, lease, 0), hold->home);
     if (!SARKI_LIKELY(!SARKI_IS_HOT(last, stamp))) {
         if (sarki_hit_hot(cache, lease, entry, ref, stamp)) return stamp;
@@ -5370,7 +5389,8 @@ SARKI_HOT uint64_t sarki_read_hit(sark_cache *cache, sarki_reading *reading, boo
             stamp = sarki_hit_leased(cache, hold, reading->entry, reading->ref, in_batch);
         else sarki_lease_count_hit(hold->lease);
     } else if (hold->a_word) {
-        stamp = sarki_hit_resident(cache, hold->lease, reading->entry, reading->ref, hold->early);
+        uint64_t early = in_batch ? 0 : hold->early; /* others may have later stamps elsewhere */
+        stamp = sarki_hit_resident(cache, hold->lease, reading->entry, reading->ref, early);
         hold->word += SARKI_WORD_USE;
     } else {
         sarki_hit_otherwise(cache, reading->locked, sarki_home_lease(cache, reading),
@@ -5618,6 +5638,7 @@ SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_
     uint64_t bytes = sarki_pinned_bytes(cache, sarki_load32_relaxed(&pin->a_ref)); /* order: R2 */
     sarki_add64_relaxed(&cache->a_pinned_bytes, 0 - bytes);                       /* order: R1 */
     sarki_pin_release(pin);
+    if (cache->config.wipe) sarki_retired_collect(cache);
     memset(pinned, 0, sizeof *pinned);
     sarki_room_changed(cache);
     return SARK_CACHE_OK;
@@ -6323,8 +6344,9 @@ SARK_CACHE_API sark_cache_status sark_cache_get_and_touch(sark_cache *cache, con
 
    Stamps. The hits of a group share one reading of the counter, within the call; each is stamped
    above the one before. The counter is read again where that is not enough: an entry has a later
-   stamp, as it was written since; or a hit was stamped elsewhere, under a lock. So a batch sees no
-   write without being later than it, and its hits come in the order of the requests. */
+   stamp, as it was written since; it may have one beside a lease (>>resident); or a hit was stamped
+   under a lock. So a batch sees no write without being later than it, and its hits come in the
+   order of the requests. */
 
 #define SARKI_GROUP 16u
 
@@ -6612,6 +6634,7 @@ SARK_CACHE_API uint64_t sark_cache_cleanup_expired(sark_cache *cache, uint64_t m
             total += removed;
         }
     }
+    if (cache->config.wipe) sarki_retired_collect(cache);
     return total;
 }
 
@@ -6626,9 +6649,10 @@ typedef struct sarki_visits {
 
 /* Visits an entry, which the walk's pin protects, if it is live. Returns the visitor's answer, or
    the one by which nothing happens. */
-static bool sarki_visit(const sark_cache *cache, const sarki_visits *visits, sarki_entry *entry)
+static bool sarki_visit(const sark_cache *cache, const sarki_visits *visits, sarki_entry *entry,
+                        int64_t deadline)
 {
-    int64_t left_ms = sarki_ttl_left_ms(cache, sarki_entry_deadline(entry));
+    int64_t left_ms = sarki_ttl_left_ms(cache, deadline);
     if (left_ms == 0) return !visits->removes;
     SARKI_BYTES_READ(entry);
     return visits->visit(visits->context, sarki_entry_key(entry), entry->key_bytes,
@@ -6667,7 +6691,7 @@ static sark_cache_status sarki_visit_all(sark_cache *cache, sarki_visits *visits
         sarki_entry *entry = sarki_entry_of(cache, ref);
         sarki_selection seen = {SARK_CACHE_CLEARED, NULL, shard, sarki_entry_version(entry),
                                 sarki_entry_deadline(entry), NULL, 0};
-        bool answer = sarki_visit(cache, visits, entry);
+        bool answer = sarki_visit(cache, visits, entry, seen.deadline);
         sarki_store32_release(&pin->a_ref, SARKI_CLAIMED); /* order: E5 */
         if (!visits->removes) go_on = answer;
         else if (answer) visits->removed += sarki_visit_remove(cache, spot, &seen);
@@ -6950,7 +6974,7 @@ static void sarki_metrics_add_shard(const sarki_shard *shard, sark_cache_metrics
     metrics->evictions_for_entries += sarki_read_count(&shard->a_evicted_for_entries);
     metrics->evictions_for_bytes += sarki_read_count(&shard->a_evicted_for_bytes);
     metrics->eviction_ages += sarki_read_count(&shard->a_ages);
-    metrics->eviction_age_ms += sarki_read_count(&shard->a_age_units); /* until it is shown */
+    metrics->eviction_age_ms += sarki_read_count(&shard->a_age_ms);
     metrics->expired_by_writers += sarki_read_count(&shard->a_expired_by_writers);
     metrics->expired_by_cleanup += sarki_read_count(&shard->a_expired_by_cleanup);
     metrics->cleared += sarki_read_count(&shard->a_cleared);
@@ -7077,13 +7101,6 @@ static void sarki_metrics_collect(const sark_cache *cache, sark_cache_metrics *m
     sarki_latency_read(cache, SARKI_LATENCY_SET, &metrics->set);
 }
 
-/* The time of so many times 2^10 units of stamps, in ms. */
-static uint64_t sarki_age_ms(uint64_t units, uint64_t resolution_ps)
-{
-    uint64_t ns_per_1000 = resolution_ps * (1024 / SARKI_STAMP_STEP);
-    return units / 1000000 * ns_per_1000 / 1000 + units % 1000000 * ns_per_1000 / 1000000000;
-}
-
 /* Takes the baseline off the counts, which stand first in the struct. */
 static void sarki_metrics_subtract(const sark_cache *cache, sark_cache_metrics *metrics)
 {
@@ -7096,8 +7113,6 @@ static void sarki_metrics_subtract(const sark_cache *cache, sark_cache_metrics *
     memcpy(metrics, counts, sizeof counts);
     metrics->recency_moves -= baseline->recency_moves;
     metrics->room_moves -= baseline->room_moves;
-    metrics->eviction_age_ms = sarki_age_ms(metrics->eviction_age_ms,
-                                            metrics->stamp_resolution_ps);
     sarki_latency_finish(&metrics->hit, before ? &before[SARKI_LATENCY_HIT] : &none);
     sarki_latency_finish(&metrics->miss, before ? &before[SARKI_LATENCY_MISS] : &none);
     sarki_latency_finish(&metrics->set, before ? &before[SARKI_LATENCY_SET] : &none);

@@ -1,5 +1,5 @@
-/* May those who pin keep everything from eviction? Not with a budget: a pin that would keep more than
-   config.pin_max_bytes is refused, and the reader copies, or waits for another to be given back.
+/* May those who pin keep everything from eviction? Not with a budget: a pin that would keep more
+   than config.pin_max_bytes is refused, and the reader copies, or waits for another to come back.
 
    Compile and run, at the top of the tree:
        cc -std=gnu11 -O2 -pthread -I. examples/23_pin_budget.c -o pin_budget && ./pin_budget

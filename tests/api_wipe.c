@@ -6,6 +6,8 @@
 #include "test.h"
 #include "support.h"
 
+#include <pthread.h>
+
 enum { REGION_BYTES = 1 << 17, SECRET_BYTES = 600 };
 
 static _Alignas(64) unsigned char region[REGION_BYTES];
@@ -86,7 +88,7 @@ static void by_a_refused_write(sark_cache *cache)
     CHECK(sark_cache_delete(cache, "big", 3) == SARK_CACHE_OK);
 }
 
-/* Pinned when it is removed; wiped by the cleanup after the pin is back. */
+/* Pinned when it is removed; wiped when the pin is back. */
 static void by_delete_under_a_pin(sark_cache *cache)
 {
     sark_cache_pinned pinned;
@@ -94,13 +96,60 @@ static void by_delete_under_a_pin(sark_cache *cache)
     by_delete(cache);
     CHECK(memcmp(pinned.value, secret, pinned.value_bytes) == 0);
     CHECK(sark_cache_unpin(cache, &pinned) == SARK_CACHE_OK);
-    CHECK(put(cache, "x", "y", 0) == SARK_CACHE_OK && drop(cache, "x") == SARK_CACHE_OK);
 }
+
+#if SUPPORT_LOCK_FREE /* elsewhere a get keeps a lock, for which the delete would wait */
+static _Thread_local bool waits_in_clock;
+static pthread_barrier_t in_clock, deleted;
+
+/* The clock of support.h; who is to wait does so once. */
+static int64_t clock_ms(void *context)
+{
+    if (waits_in_clock) {
+        waits_in_clock = false;
+        pthread_barrier_wait(&in_clock);
+        pthread_barrier_wait(&deleted);
+    }
+    return support_clock(context);
+}
+
+static void *get_and_wait(void *cache)
+{
+    static char value[SECRET_BYTES];
+    waits_in_clock = true;
+    CHECK(sark_cache_get(cache, secret_key, sizeof secret_key - 1, value, sizeof value, NULL) ==
+          SARK_CACHE_OK);
+    CHECK(memcmp(value, secret, 16) == 0);
+    return NULL;
+}
+
+/* Deleted while a get reads it; wiped by the next cleanup. */
+static void by_delete_under_a_get(sark_cache *cache)
+{
+    pthread_t thread;
+    CHECK(sark_cache_touch(cache, secret_key, sizeof secret_key - 1, 1000) == SARK_CACHE_OK);
+    pthread_barrier_init(&in_clock, NULL, 2);
+    pthread_barrier_init(&deleted, NULL, 2);
+    CHECK(pthread_create(&thread, NULL, get_and_wait, cache) == 0);
+    pthread_barrier_wait(&in_clock);
+    by_delete(cache);
+    pthread_barrier_wait(&deleted);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(secret_is_left());
+    CHECK(sark_cache_cleanup_expired(cache, 0) == 0);
+    pthread_barrier_destroy(&in_clock);
+    pthread_barrier_destroy(&deleted);
+}
+#else
+#define by_delete_under_a_get by_delete
+#define clock_ms support_clock
+#endif
 
 typedef void (*way)(sark_cache *cache);
 
 static const way ways[] = {by_delete, by_take, by_clear, by_clear_prefix, by_eviction, by_expiry,
-                           by_replacement, by_a_refused_write, by_delete_under_a_pin};
+                           by_replacement, by_a_refused_write, by_delete_under_a_pin,
+                           by_delete_under_a_get};
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
 /* One shard: what is pinned when it is removed is wiped by the next removal there. */
@@ -109,6 +158,7 @@ static sark_cache *cache_that_wipes(bool wipes)
     sark_cache *cache = NULL;
     sark_cache_config config = support_config(8);
     config.shard_count = 1;
+    config.clock.now_ms = clock_ms;
     config.wipe = wipes;
     memset(region, 0, sizeof region);
     CHECK(sark_cache_create_in(&cache, &config, region, sizeof region) == SARK_CACHE_OK);

@@ -48,12 +48,15 @@ static bool churn(rig *tested, uint64_t *random, uint32_t numbers, uint32_t step
     return is_sound(tested);
 }
 
+static uint32_t wiped_from; /* of what is given back; 0: nothing is wiped */
+
 static void churn_in(uint32_t first, uint32_t granules, uint32_t numbers, uint32_t steps,
                      uint32_t every)
 {
     static rig tested;
     uint64_t random = seed + granules;
     REQUIRE(rig_create(&tested, first, granules));
+    tested.arena.wiped_from = wiped_from;
     CHECK(is_sound(&tested));
     CHECK(churn(&tested, &random, numbers, steps, every));
     CHECK(empties(&tested));
@@ -247,6 +250,17 @@ static void halve(sarki_arena *arena, uint32_t granules)
     sarki_arena_release(arena, arena->first);
 }
 
+/* Whatever is wiped belongs to the block that is given back, also where that is smaller than a
+   header. */
+TEST(blocks_that_are_wiped)
+{
+    uint32_t steps = (uint32_t)support_length(NULL, 3000);
+    wiped_from = sizeof(sarki_entry);
+    for (uint32_t granules = 1; granules <= 60; granules++)
+        churn_in(1 + granules % 5, granules, granules, steps, 1);
+    wiped_from = 0;
+}
+
 /* An arena of nearly 16 GiB, of which only a few pages are ever touched. */
 TEST(largest_arena)
 {
@@ -286,6 +300,7 @@ int main(int argc, char **argv)
     RUN(own_bin_tries);
     RUN(bound_of_blocks_looked_at);
     RUN(larger_bins_need_one_look);
+    RUN(blocks_that_are_wiped);
     RUN(largest_arena);
     return test_summary();
 }
