@@ -149,6 +149,25 @@ TEST(a_batch_without_a_cache_or_requests)
     FINISH(cache);
 }
 
+/* Keys that are longer than a line of memory, at the end of what may be read. */
+TEST(long_keys)
+{
+    enum { LONGEST = 300 };
+    static unsigned char keys[LONGEST];
+    sark_cache *cache = small_cache(LONGEST);
+    REQUIRE(cache != NULL);
+    for (size_t i = 0; i < LONGEST; i++) keys[i] = (unsigned char)i;
+    for (size_t i = 0; i < MANY; i++) { /* each the end of the longest */
+        gets[i].key_bytes = sets[i].key_bytes = 3 * i + 1;
+        gets[i].key = sets[i].key = keys + LONGEST - sets[i].key_bytes;
+    }
+    CHECK(sark_cache_set_many(cache, sets, MANY) == SARK_CACHE_OK);
+    CHECK(sark_cache_get_many(cache, gets, MANY) == SARK_CACHE_OK);
+    for (size_t i = 0; i < MANY; i++) CHECK(found(i));
+    CHECK(sark_cache_size(cache) == MANY);
+    FINISH(cache);
+}
+
 /* The order of the requests is that of recency, as if they had been single calls. */
 TEST(requests_are_used_in_turn)
 {
@@ -220,6 +239,7 @@ int main(void)
     RUN(misses_are_told_one_by_one);
     RUN(a_wrong_request_leaves_the_others_alone);
     RUN(a_batch_without_a_cache_or_requests);
+    RUN(long_keys);
     RUN(requests_are_used_in_turn);
     RUN(the_last_set_of_a_key_stays);
     RUN(a_callback_comes_between_two_requests);

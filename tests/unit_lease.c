@@ -449,6 +449,18 @@ TEST(sequences_wrap)
 }
 
 /* Through the cache: what unpin is given must be what pin gave. */
+/* The pin of a walk that is between two entries, given back by who has made its token up. */
+TEST(a_pin_of_no_entry)
+{
+    sark_cache *cache = create(2, 2);
+    sarki_pin *pin = sarki_pin_claim(&cache->leases, SARKI_CLAIMED);
+    REQUIRE(pin != NULL);
+    sark_cache_pinned made_up = {.value = cache->region, .pin = 0, .use = sarki_pin_out(pin)};
+    CHECK(sark_cache_unpin(cache, &made_up) == SARK_CACHE_OK);
+    CHECK(metrics_of(cache).pinned_bytes == 0 && metrics_of(cache).pins_in_use == 0);
+    FINISH(cache);
+}
+
 TEST(pins_of_a_cache)
 {
     sark_cache *cache = create(2, 2);
@@ -557,6 +569,7 @@ int main(int argc, char **argv)
     RUN(uses_of_pins);
     RUN(stale_uses);
     RUN(sequences_wrap);
+    RUN(a_pin_of_no_entry);
     RUN(pins_of_a_cache);
     RUN(threads_claim);
     return test_summary();

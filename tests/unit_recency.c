@@ -439,6 +439,28 @@ TEST(touched_since_the_start_below_an_older_one)
 }
 
 /* Every entry is touched again before each round: a search with no start would follow them. */
+/* Where stamps are counted, a batch's hits are counted one by one. */
+TEST(a_batch_is_counted)
+{
+    enum { KEYS = 40 };
+    sark_cache_get_request requests[KEYS];
+    uint32_t keys[KEYS];
+    uint64_t last = 0;
+    insert_all(4, KEYS);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        keys[i] = i * 7 % KEYS;
+        requests[i] = (sark_cache_get_request){&keys[i], sizeof keys[i], (char[8]){0}, 8, 0,
+                                               SARK_CACHE_MISS};
+    }
+    CHECK(sark_cache_get_many(tested.cache, requests, KEYS) == SARK_CACHE_OK);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        uint64_t stamp = sarki_stamp_key(stamp_of(keys[i]));
+        CHECK(stamp > last && stamp <= sarki_load64_relaxed(&tested.cache->stamps.a_count));
+        last = stamp;
+    }
+    CHECK(sark_cache_destroy(tested.cache) == SARK_CACHE_OK);
+}
+
 TEST(search_ends_though_all_are_touched)
 {
     insert_all(1, 1000);
@@ -710,6 +732,7 @@ int main(int argc, char **argv)
     RUN(any_stamps_at_any_time);
     RUN(touched_since_the_start);
     RUN(touched_since_the_start_below_an_older_one);
+    RUN(a_batch_is_counted);
     RUN(search_ends_though_all_are_touched);
     RUN(limits_end_a_round);
     RUN(lowest_bound_is_picked);
