@@ -5684,11 +5684,12 @@ static inline sarki_query sarki_write_query(const sark_cache *cache, const void 
     return query;
 }
 
-static sarki_write sarki_write_of(sarki_mode mode, sarki_query query)
+/* A write whose query comes next: on some processors clearing so much waits for what was asked for
+   before. */
+static sarki_write sarki_write_of(sarki_mode mode)
 {
     sarki_write write;
     memset(&write, 0, sizeof write);
-    write.query = query;
     write.mode = mode;
     write.deadline = SARKI_NEVER;
     write.now = -1;
@@ -5998,7 +5999,8 @@ static sark_cache_status sarki_set(sark_cache *cache, sarki_mode mode, const voi
 {
     sark_cache_status status = sarki_set_status(cache, key, key_bytes, value, value_bytes);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_write write = sarki_write_of(mode, sarki_write_query(cache, key, key_bytes));
+    sarki_write write = sarki_write_of(mode);
+    write.query = sarki_write_query(cache, key, key_bytes);
     return sarki_write_call(cache, &write, value, value_bytes, ttl_ms);
 }
 
@@ -6030,8 +6032,8 @@ SARK_CACHE_API sark_cache_status sark_cache_compare_and_set(sark_cache *cache, c
 {
     sark_cache_status status = sarki_set_status(cache, key, key_bytes, value, value_bytes);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_query query = sarki_write_query(cache, key, key_bytes);
-    sarki_write write = sarki_write_of(SARKI_COMPARE_AND_SET, query);
+    sarki_write write = sarki_write_of(SARKI_COMPARE_AND_SET);
+    write.query = sarki_write_query(cache, key, key_bytes);
     write.version = version;
     return sarki_write_call(cache, &write, value, value_bytes, ttl_ms);
 }
@@ -6043,8 +6045,8 @@ static sark_cache_status sarki_increment(sark_cache *cache, const void *key, siz
     static const unsigned char zero[sizeof delta] = {0};
     sark_cache_status status = sarki_key_status(cache, key, key_bytes);
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_query query = sarki_write_query(cache, key, key_bytes);
-    sarki_write write = sarki_write_of(SARKI_INCREMENT, query);
+    sarki_write write = sarki_write_of(SARKI_INCREMENT);
+    write.query = sarki_write_query(cache, key, key_bytes);
     write.delta = delta;
     write.saturates = saturates;
     write.has_initial = initial != NULL;
@@ -6094,8 +6096,8 @@ static sark_cache_status sarki_extend(sark_cache *cache, const void *key, size_t
     sark_cache_status status = sarki_set_status(cache, key, key_bytes, bytes, byte_count);
     if (status == SARK_CACHE_OK && ttl_ms < 0) status = SARK_CACHE_BAD_TTL;
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
-    sarki_query query = sarki_write_query(cache, key, key_bytes);
-    sarki_write write = sarki_write_of(SARKI_APPEND, query);
+    sarki_write write = sarki_write_of(SARKI_APPEND);
+    write.query = sarki_write_query(cache, key, key_bytes);
     write.kept_at = in_front ? byte_count : 0;
     do {
         if (!sarki_append_look(cache, &write)) return SARK_CACHE_MISS;
@@ -6228,7 +6230,8 @@ static sark_cache_status sarki_touch_widen(sark_cache *cache, const sarki_query 
     uint32_t granules =
         sarki_granules_for(cache, SARKI_TIMED_HEADER, query->key_bytes, value_bytes);
     if (granules == 0) return SARK_CACHE_TOO_LARGE;
-    sarki_write write = sarki_write_of(SARKI_SET, *query);
+    sarki_write write = sarki_write_of(SARKI_SET);
+    write.query = *query;
     write.own.query = &write.query;
     write.own.keep = true;
     write.ref = sarki_room_take(cache, granules, &write.own, &write.frame);
@@ -6447,7 +6450,8 @@ static void sarki_set_group(sark_cache *cache, sark_cache_set_request *requests,
     sarki_group_prefetch(cache, &group);
     for (uint32_t i = 0; i < group.count; i++) {
         sark_cache_set_request *request = &requests[group.numbers[i]];
-        sarki_write write = sarki_write_of(SARKI_SET, group.queries[i]);
+        sarki_write write = sarki_write_of(SARKI_SET);
+        write.query = group.queries[i];
         request->status = sarki_write_call(cache, &write, request->value, request->value_bytes,
                                            request->ttl_ms);
     }
