@@ -8410,6 +8410,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 /* The private macros end here; tests of the inside keep them. */
 #ifndef SARKI_KEEP_MACROS
 #undef SARKI_ACQUIRES
+#undef SARKI_AGES_EVERY
 #undef SARKI_APART
 #undef SARKI_ASLEEP_EVERY_NS
 #undef SARKI_ASSERT
@@ -8425,13 +8426,16 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_CLOCK_COARSE
 #undef SARKI_COARSE_LAG_TICKS
 #undef SARKI_COLD
+#undef SARKI_COUNTS
 #undef SARKI_DEFAULT_BYTES
 #undef SARKI_DEFAULT_LEASES
 #undef SARKI_DEFAULT_MIN_BYTES
 #undef SARKI_DEFAULT_PINS
 #undef SARKI_DEFAULT_SHARDS
 #undef SARKI_EXCLUDES
+#undef SARKI_GAUGES
 #undef SARKI_GRANULE
+#undef SARKI_GROUP
 #undef SARKI_HASH
 #undef SARKI_HINT_PROBES
 #undef SARKI_HOT
@@ -8450,6 +8454,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_MAX_LEVELS
 #undef SARKI_MAX_PINS
 #undef SARKI_MAX_SHARDS
+#undef SARKI_METRIC
 #undef SARKI_MIN_ARENA_BYTES
 #undef SARKI_MIN_ENTRIES
 #undef SARKI_MISSES
@@ -8469,6 +8474,7 @@ SARK_CACHE_API const char *sark_cache_status_text(sark_cache_status status)
 #undef SARKI_RESIDENT_WAYS
 #undef SARKI_RETIRE_BATCH
 #undef SARKI_ROOM_PATIENCE
+#undef SARKI_SECONDS
 #undef SARKI_SET_APART
 #undef SARKI_SHADOW
 #undef SARKI_SHARD_BYTES
