@@ -3305,12 +3305,12 @@ typedef struct sarki_shard {
 
     sarki_wheel recency, expiry;
     uint32_t still_read, still_read_granules; /* of the retired ones, by the last scan */
+    uint32_t age_us; /* what is left of a_age_ms, below a millisecond */
     sarki_a32 a_longest_hold;
     sarki_a64 a_hits, a_misses, a_misses_expired, a_fallbacks; /* of reads under the lock */
     sarki_a64 a_writes[SARKI_MODES]; /* by mode; SARKI_SET is counted above */
     sarki_a64 a_deletes, a_touches, a_cleared, a_evicted_for_bytes;
     sarki_a64 a_ages, a_age_ms; /* of victims, and how long they had gone unused, all in all */
-    uint32_t age_us;            /* what is left of that, below a millisecond */
     sarki_a64 a_expired_by_writers, a_expired_by_cleanup, a_recency_moves, a_room_moves;
 } sarki_shard;
 

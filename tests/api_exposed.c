@@ -30,6 +30,20 @@ static size_t times(const char *in, const char *part)
     return found;
 }
 
+/* The fields of 64 bits stand in two rows, with flags between them. */
+enum {
+    FIRST_ROW = offsetof(sark_cache_metrics, cleanup_thread_wanted) / 8,
+    SECOND_ROW = (offsetof(sark_cache_metrics, reserved) -
+                  offsetof(sark_cache_metrics, recency_moves)) / 8,
+    WORDS = FIRST_ROW + SECOND_ROW
+};
+
+static size_t word_offset(size_t word)
+{
+    if (word < FIRST_ROW) return word * 8;
+    return offsetof(sark_cache_metrics, recency_moves) + (word - FIRST_ROW) * 8;
+}
+
 /* Each field has a number of its own, and each of these is in the text once: as it is, or as the
    fraction of a second that it stands for. */
 TEST(each_field_is_there_once)
@@ -42,21 +56,19 @@ TEST(each_field_is_there_once)
         offsetof(sark_cache_metrics, clock_tick_us),
         offsetof(sark_cache_metrics, stamp_resolution_ps)};
     enum { FRACTIONS = sizeof in_fractions / sizeof in_fractions[0] };
-    size_t end = offsetof(sark_cache_metrics, reserved), fields = 0;
+    size_t fields = 0;
     memset(&metrics, 0, sizeof metrics);
-    for (size_t at = 0; at + 8 <= end; at += 8) {
-        if (at == offsetof(sark_cache_metrics, cleanup_thread_wanted) / 8 * 8) continue;
-        uint64_t number = 900000000 + at;
-        memcpy((char *)&metrics + at, &number, sizeof number);
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t number = 900000000 + word_offset(i);
+        memcpy((char *)&metrics + word_offset(i), &number, sizeof number);
     }
     (void)expose("c", SARK_CACHE_PROMETHEUS);
-    for (size_t at = 0; at + 8 <= end; at += 8) {
+    for (size_t i = 0; i < WORDS; i++) {
         char number[32];
         bool is_fraction = false;
-        if (at == offsetof(sark_cache_metrics, cleanup_thread_wanted) / 8 * 8) continue;
-        for (size_t i = 0; i < FRACTIONS; i++) is_fraction |= in_fractions[i] == at;
+        for (size_t f = 0; f < FRACTIONS; f++) is_fraction |= in_fractions[f] == word_offset(i);
         if (is_fraction) continue;
-        snprintf(number, sizeof number, "} %zu\n", 900000000 + at);
+        snprintf(number, sizeof number, "} %zu\n", 900000000 + word_offset(i));
         CHECK(times(text, number) == 1);
         fields++;
     }
