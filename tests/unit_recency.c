@@ -445,11 +445,12 @@ TEST(a_batch_is_counted)
     enum { KEYS = 40 };
     sark_cache_get_request requests[KEYS];
     uint32_t keys[KEYS];
+    char value[8];
     uint64_t last = 0;
     insert_all(4, KEYS);
     for (uint32_t i = 0; i < KEYS; i++) {
         keys[i] = i * 7 % KEYS;
-        requests[i] = (sark_cache_get_request){&keys[i], sizeof keys[i], (char[8]){0}, 8, 0,
+        requests[i] = (sark_cache_get_request){&keys[i], sizeof keys[i], value, sizeof value, 0,
                                                SARK_CACHE_MISS};
     }
     CHECK(sark_cache_get_many(tested.cache, requests, KEYS) == SARK_CACHE_OK);
