@@ -2357,7 +2357,8 @@ static void sarki_wheel_create(sarki_wheel *wheel, char *links, char *slots, siz
    offset.
 
    Given up. Threads whose slots have equal bits do not see each other in a stamp. Two threads that
-   touch entries less than a microsecond apart may be seen in either order. A reader that is stopped
+   touch entries less than a microsecond apart may be seen in either order; hits of a batch count as
+   of its beginning, unless they see that something came since (>>batch). A reader that is stopped
    between reading its stamp and storing it may set the entry back to that moment, its mark
    included; its call overlaps all that happened since. Past 2^64 stamps begin anew, and the order
    of recency is lost. */
@@ -2780,7 +2781,7 @@ static sarki_spot sarki_index_spot_locked(const sarki_index *index, uint32_t has
    a_moving          | scans            | who makes room (>>moving)         | R4 of the shard, E5
    a pin's a_ref     | scans            | claim: anybody; then who unpins   | E3 to E5
    a_sequence        | who looks at pins| who claimed it; one unpin, a swap | E9, R3
-   a_visitor         | fork_child       | who claimed it                    | R2
+   a_visitor         | fork_child, unpin| who claimed it                    | R2
 
    Bounds. claim: 8 probes, then the caller takes the shard's lock. */
 
@@ -5555,10 +5556,9 @@ static uint32_t sarki_pin_out(sarki_pin *pin)
     return use;
 }
 
-/* Memory of an entry that is pinned; 0: by a walk that is between two entries. */
+/* Memory of an entry that is pinned. */
 static uint64_t sarki_pinned_bytes(const sark_cache *cache, uint32_t ref)
 {
-    if (ref <= SARKI_CLAIMED) return 0;
     return (uint64_t)sarki_entry_size(sarki_entry_of(cache, ref)) * SARKI_GRANULE;
 }
 
@@ -5622,11 +5622,15 @@ SARK_CACHE_API sark_cache_status sark_cache_pin(sark_cache *cache, const void *k
     return live ? SARK_CACHE_OK : SARK_CACHE_MISS;
 }
 
-/* Whether a value lies in this cache: tokens of two caches may have the same numbers. */
+/* Whether a token may be of this cache: those of two caches may have the same numbers, and a walk's
+   pin has none. */
 static bool sarki_pinned_here(const sark_cache *cache, const sark_cache_pinned *pinned)
 {
     uintptr_t at = (uintptr_t)pinned->value, from = (uintptr_t)cache->region;
-    return at >= from && at - from < cache->config.max_bytes;
+    if (at < from || at - from >= cache->config.max_bytes) return false;
+    if (pinned->pin >= cache->leases.pin_count) return false;
+    /* order: R2 who has a token claimed the pin after a walk had cleared this */
+    return sarki_load32_relaxed(&cache->leases.pins[pinned->pin].a_visitor) == 0;
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_unpin(sark_cache *cache, sark_cache_pinned *pinned)
@@ -6353,15 +6357,21 @@ SARK_CACHE_API sark_cache_status sark_cache_get_and_touch(sark_cache *cache, con
 
 #define SARKI_GROUP 16u
 
-/* The requests of a group that are right. */
+/* Requests beside each other; in the table are those that are right. */
 typedef struct sarki_group {
-    uint32_t count;
+    uint32_t length, count;
     uint32_t numbers[SARKI_GROUP];
     sarki_query queries[SARKI_GROUP]; /* of their keys */
 } sarki_group;
 
-/* Takes a request into the group if its status is OK, and asks for its key, which lies wherever
-   the caller has it. Returns the status. */
+static inline void sarki_group_begin(sarki_group *group, size_t requests_left)
+{
+    group->length = (uint32_t)sarki_min64(requests_left, SARKI_GROUP);
+    group->count = 0;
+}
+
+/* Takes a request in if its status is OK, and asks for its key, which lies wherever the caller has
+   it. Returns the status. */
 static inline sark_cache_status sarki_group_add(sark_cache *cache, sarki_group *group,
                                                 uint32_t number, sark_cache_status status,
                                                 const void *key, size_t key_bytes)
@@ -6369,13 +6379,20 @@ static inline sark_cache_status sarki_group_add(sark_cache *cache, sarki_group *
     if (status != SARK_CACHE_OK) return sarki_refuse(cache, status);
     sarki_prefetch_later(key);
     if (key_bytes > 64) sarki_prefetch_later((const char *)key + 64);
-    group->numbers[group->count++] = number;
+    sarki_query query = {key, key_bytes, 0, 0};
+    group->numbers[group->count] = number;
+    group->queries[group->count++] = query;
     return SARK_CACHE_OK;
 }
 
-/* Asks for the entries that the group most likely needs. */
-static void sarki_group_prefetch(const sark_cache *cache, const sarki_group *group)
+/* Works the queries out and asks for what they need in the index, and then for the entries. */
+static void sarki_group_ask(const sark_cache *cache, sarki_group *group, bool to_write)
 {
+    for (uint32_t i = 0; i < group->count; i++) {
+        sarki_query *query = &group->queries[i];
+        *query = to_write ? sarki_write_query(cache, query->key, query->key_bytes)
+                          : sarki_read_query(cache, query->key, query->key_bytes);
+    }
     for (uint32_t i = 0; i < group->count; i++)
         sarki_index_prefetch_entry(&cache->index, cache->region, &group->queries[i]);
 }
@@ -6393,68 +6410,32 @@ static sark_cache_status sarki_batch_begin(sark_cache *cache, const void *reques
     return sarki_refuse(cache, SARK_CACHE_BAD_ARGUMENT);
 }
 
-static void sarki_get_group(sark_cache *cache, sark_cache_get_request *requests, uint32_t count)
-{
-    sarki_group group;
-    uint64_t early = 0;
-    group.count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        sark_cache_get_request *request = &requests[i];
-        request->status = sarki_get_status(cache, request->key, request->key_bytes,
-                                           request->value, request->value_capacity);
-        request->status = sarki_group_add(cache, &group, i, request->status, request->key,
-                                          request->key_bytes);
-    }
-    for (uint32_t i = 0; i < group.count; i++) {
-        const sark_cache_get_request *request = &requests[group.numbers[i]];
-        group.queries[i] = sarki_read_query(cache, request->key, request->key_bytes);
-    }
-    sarki_group_prefetch(cache, &group);
-    for (uint32_t i = 0; i < group.count; i++) {
-        sark_cache_get_request *request = &requests[group.numbers[i]];
-        if (early == 0) early = sarki_stamp_early(&cache->stamps);
-        request->status = sarki_get(cache, group.queries[i], &early, request->value,
-                                    request->value_capacity, &request->value_bytes);
-    }
-}
-
 SARK_CACHE_API sark_cache_status sark_cache_get_many(sark_cache *cache,
                                                      sark_cache_get_request *requests,
                                                      size_t count)
 {
     sark_cache_status status = sarki_batch_begin(cache, requests, count);
+    sarki_group group;
     for (size_t at = 0; requests && at < count; at += SARKI_GROUP) {
-        uint32_t length = (uint32_t)sarki_min64(count - at, SARKI_GROUP);
-        sarki_get_group(cache, requests + at, length);
-        for (uint32_t i = 0; i < length; i++)
-            sarki_batch_note(&status, requests[at + i].status);
+        sark_cache_get_request *first = requests + at;
+        uint64_t early = 0;
+        sarki_group_begin(&group, count - at);
+        for (uint32_t i = 0; i < group.length; i++)
+            first[i].status = sarki_group_add(
+                cache, &group, i,
+                sarki_get_status(cache, first[i].key, first[i].key_bytes, first[i].value,
+                                 first[i].value_capacity),
+                first[i].key, first[i].key_bytes);
+        sarki_group_ask(cache, &group, false);
+        for (uint32_t i = 0; i < group.count; i++) {
+            sark_cache_get_request *request = &first[group.numbers[i]];
+            if (early == 0) early = sarki_stamp_early(&cache->stamps);
+            request->status = sarki_get(cache, group.queries[i], &early, request->value,
+                                        request->value_capacity, &request->value_bytes);
+        }
+        for (uint32_t i = 0; i < group.length; i++) sarki_batch_note(&status, first[i].status);
     }
     return status;
-}
-
-static void sarki_set_group(sark_cache *cache, sark_cache_set_request *requests, uint32_t count)
-{
-    sarki_group group;
-    group.count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        sark_cache_set_request *request = &requests[i];
-        request->status = sarki_set_status(cache, request->key, request->key_bytes,
-                                           request->value, request->value_bytes);
-        request->status = sarki_group_add(cache, &group, i, request->status, request->key,
-                                          request->key_bytes);
-    }
-    for (uint32_t i = 0; i < group.count; i++) {
-        const sark_cache_set_request *request = &requests[group.numbers[i]];
-        group.queries[i] = sarki_write_query(cache, request->key, request->key_bytes);
-    }
-    sarki_group_prefetch(cache, &group);
-    for (uint32_t i = 0; i < group.count; i++) {
-        sark_cache_set_request *request = &requests[group.numbers[i]];
-        sarki_write write = sarki_write_of(SARKI_SET);
-        write.query = group.queries[i];
-        request->status = sarki_write_call(cache, &write, request->value, request->value_bytes,
-                                           request->ttl_ms);
-    }
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_set_many(sark_cache *cache,
@@ -6462,33 +6443,27 @@ SARK_CACHE_API sark_cache_status sark_cache_set_many(sark_cache *cache,
                                                      size_t count)
 {
     sark_cache_status status = sarki_batch_begin(cache, requests, count);
+    sarki_group group;
     for (size_t at = 0; requests && at < count; at += SARKI_GROUP) {
-        uint32_t length = (uint32_t)sarki_min64(count - at, SARKI_GROUP);
-        sarki_set_group(cache, requests + at, length);
-        for (uint32_t i = 0; i < length; i++)
-            sarki_batch_note(&status, requests[at + i].status);
+        sark_cache_set_request *first = requests + at;
+        sarki_group_begin(&group, count - at);
+        for (uint32_t i = 0; i < group.length; i++)
+            first[i].status = sarki_group_add(
+                cache, &group, i,
+                sarki_set_status(cache, first[i].key, first[i].key_bytes, first[i].value,
+                                 first[i].value_bytes),
+                first[i].key, first[i].key_bytes);
+        sarki_group_ask(cache, &group, true);
+        for (uint32_t i = 0; i < group.count; i++) {
+            sark_cache_set_request *request = &first[group.numbers[i]];
+            sarki_write write = sarki_write_of(SARKI_SET);
+            write.query = group.queries[i];
+            request->status = sarki_write_call(cache, &write, request->value,
+                                               request->value_bytes, request->ttl_ms);
+        }
+        for (uint32_t i = 0; i < group.length; i++) sarki_batch_note(&status, first[i].status);
     }
     return status;
-}
-
-static void sarki_delete_group(sark_cache *cache, sark_cache_delete_request *requests,
-                               uint32_t count)
-{
-    sarki_group group;
-    group.count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        sark_cache_delete_request *request = &requests[i];
-        request->status = sarki_key_status(cache, request->key, request->key_bytes);
-        request->status = sarki_group_add(cache, &group, i, request->status, request->key,
-                                          request->key_bytes);
-    }
-    for (uint32_t i = 0; i < group.count; i++) {
-        const sark_cache_delete_request *request = &requests[group.numbers[i]];
-        group.queries[i] = sarki_write_query(cache, request->key, request->key_bytes);
-    }
-    sarki_group_prefetch(cache, &group);
-    for (uint32_t i = 0; i < group.count; i++)
-        requests[group.numbers[i]].status = sarki_delete(cache, &group.queries[i]);
 }
 
 SARK_CACHE_API sark_cache_status sark_cache_delete_many(sark_cache *cache,
@@ -6496,11 +6471,18 @@ SARK_CACHE_API sark_cache_status sark_cache_delete_many(sark_cache *cache,
                                                         size_t count)
 {
     sark_cache_status status = sarki_batch_begin(cache, requests, count);
+    sarki_group group;
     for (size_t at = 0; requests && at < count; at += SARKI_GROUP) {
-        uint32_t length = (uint32_t)sarki_min64(count - at, SARKI_GROUP);
-        sarki_delete_group(cache, requests + at, length);
-        for (uint32_t i = 0; i < length; i++)
-            sarki_batch_note(&status, requests[at + i].status);
+        sark_cache_delete_request *first = requests + at;
+        sarki_group_begin(&group, count - at);
+        for (uint32_t i = 0; i < group.length; i++)
+            first[i].status = sarki_group_add(
+                cache, &group, i, sarki_key_status(cache, first[i].key, first[i].key_bytes),
+                first[i].key, first[i].key_bytes);
+        sarki_group_ask(cache, &group, true);
+        for (uint32_t i = 0; i < group.count; i++)
+            first[group.numbers[i]].status = sarki_delete(cache, &group.queries[i]);
+        for (uint32_t i = 0; i < group.length; i++) sarki_batch_note(&status, first[i].status);
     }
     return status;
 }
@@ -8263,7 +8245,8 @@ static void sarki_fork_pinned(sark_cache *cache)
         const sarki_pin *pin = &cache->leases.pins[i];
         bool is_counted = (sarki_load32_relaxed(&pin->a_sequence) & 1) && /* order: R5 */
                           sarki_load32_relaxed(&pin->a_visitor) == 0;     /* order: R5 */
-        if (is_counted) bytes += sarki_pinned_bytes(cache, sarki_load32_relaxed(&pin->a_ref));
+        if (is_counted) /* order: R5 */
+            bytes += sarki_pinned_bytes(cache, sarki_load32_relaxed(&pin->a_ref));
     }
     sarki_init64(&cache->a_pinned_bytes, bytes);
 }

@@ -449,15 +449,20 @@ TEST(sequences_wrap)
 }
 
 /* Through the cache: what unpin is given must be what pin gave. */
-/* The pin of a walk that is between two entries, given back by who has made its token up. */
-TEST(a_pin_of_no_entry)
+/* Nobody has a token of a walk's pin; one that is made up is refused, and so is one of no pin. */
+TEST(a_pin_without_a_token)
 {
     sark_cache *cache = create(2, 2);
     sarki_pin *pin = sarki_pin_claim(&cache->leases, SARKI_CLAIMED);
     REQUIRE(pin != NULL);
-    sark_cache_pinned made_up = {.value = cache->region, .pin = 0, .use = sarki_pin_out(pin)};
-    CHECK(sark_cache_unpin(cache, &made_up) == SARK_CACHE_OK);
-    CHECK(metrics_of(cache).pinned_bytes == 0 && metrics_of(cache).pins_in_use == 0);
+    sarki_store32_relaxed(&pin->a_visitor, sarki_thread_hash());
+    uint32_t use = sarki_pin_out(pin);
+    sark_cache_pinned made_up = {.value = cache->region, .pin = 0, .use = use};
+    CHECK(sark_cache_unpin(cache, &made_up) == SARK_CACHE_BAD_ARGUMENT);
+    made_up.pin = 2;
+    CHECK(sark_cache_unpin(cache, &made_up) == SARK_CACHE_BAD_ARGUMENT);
+    CHECK(metrics_of(cache).pinned_bytes == 0 && metrics_of(cache).pins_in_use == 1);
+    CHECK(sarki_pin_back(&cache->leases, 0, use));
     FINISH(cache);
 }
 
@@ -569,7 +574,7 @@ int main(int argc, char **argv)
     RUN(uses_of_pins);
     RUN(stale_uses);
     RUN(sequences_wrap);
-    RUN(a_pin_of_no_entry);
+    RUN(a_pin_without_a_token);
     RUN(pins_of_a_cache);
     RUN(threads_claim);
     return test_summary();
